@@ -1,5 +1,5 @@
-//! Checkpoints of one validator, taken as the node takes them, and kept as files are: whole or not at all. Some validators
-//! prune their journals at them.
+//! Checkpoints of one validator, taken as the node takes them, and kept as files are: whole or not at all. Some
+//! validators prune their journals at them.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,8 +31,8 @@ const FEW_HEIGHTS_KEPT: u64 = 24;
 const GENESIS: CheckpointMark =
     CheckpointMark { height: Height(0), replay_from: Position::from_raw(0), time_ms: 0 };
 
-/// How much of its journal a validator keeps. Every other one keeps everything, so that the others can catch up from it by
-/// blocks, unless everyone prunes.
+/// How much of its journal a validator keeps. Every other one keeps everything, so that the others can catch up from it
+/// by blocks, unless everyone prunes.
 pub(crate) fn retention(me: usize, everyone_prunes: bool) -> Retention {
     let at_most =
         |heights| Retention { heights: Some(heights), heights_min: heights, ..Retention::default() };
@@ -172,8 +172,8 @@ impl CheckpointTaker {
         self.executed.push_back((deltas, root));
     }
 
-    /// The next of these is committed. Where a checkpoint is due, it is written; where the journal is to be cut then, if
-    /// it is.
+    /// The next of these is committed. Where a checkpoint is due, it is written; where the journal is to be cut then,
+    /// if it is.
     pub(crate) fn committed(
         &mut self,
         due: Option<CheckpointDue>,

@@ -16,7 +16,8 @@ use crate::checkpoints::Files;
 
 /// Kind of the records of consensus in its own log.
 const KIND_CONSENSUS: u8 = 1;
-/// Small, because a simulator has many logs in memory. The record of a full block fits in which every transaction fails.
+/// Small, because a simulator has many logs in memory. The record of a full block fits in which every transaction
+/// fails.
 const GROUP_BYTES: usize = 512 << 10;
 const SEGMENT_BYTES: u64 = 1 << 20;
 

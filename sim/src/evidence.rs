@@ -21,16 +21,16 @@ impl Taken {
         self.0.contains_key(head)
     }
 
-    /// Notes a batch. True if the validator must still know another one in its place, and so sees the contradiction (R3):
-    /// it keeps two branches above the cut, and forgets a branch that the cut has left, with all that follows.
+    /// Notes a batch. True if the validator must still know another one in its place, and so sees the contradiction
+    /// (R3): it keeps two branches above the cut, and forgets a branch that the cut has left, with all that follows.
     fn note(&mut self, head: Head, previous: Head, cut: Head) -> bool {
         self.0.insert(head, previous);
         let others = self.0.iter().filter(|(other, after)| **other != head && **after == previous).count();
         head.sequence > cut.sequence && others > 0 && !self.has_left(previous, cut)
     }
 
-    /// Whether the cut has passed a batch on another branch. Not if a batch on the way down was never here: what follows
-    /// that one is kept.
+    /// Whether the cut has passed a batch on another branch. Not if a batch on the way down was never here: what
+    /// follows that one is kept.
     fn has_left(&self, head: Head, cut: Head) -> bool {
         let mut at = head;
         while at.sequence > cut.sequence

@@ -21,8 +21,8 @@ impl World {
         }
     }
 
-    /// More than f of them cannot all be liars, so the validator may not go on behind less than what the least of so many
-    /// has named; unless there are two branches, and the cut has taken the other one.
+    /// More than f of them cannot all be liars, so the validator may not go on behind less than what the least of so
+    /// many has named; unless there are two branches, and the cut has taken the other one.
     pub(crate) fn check_learnt(&mut self, node: usize, learnt: Head) {
         let author = self.nodes[node].me;
         let forked = self.contradicted.iter().any(|(_, of)| *of == author);

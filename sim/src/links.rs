@@ -1,10 +1,10 @@
 //! Links between nodes.
 //!
-//! A connection carries channels, and each channel keeps its order, as streams of QUIC do; channels overtake each other.
-//! Any message may be lost all the same, because a sender drops what its queue has no room for. In some seeds votes,
-//! certificates and batches overtake each other in their channel, too, which is more than the transport does. Only the
-//! control channel keeps its order always: a status that goes back is taken for a lie. What was sent on one connection
-//! never arrives on a later one.
+//! A connection carries channels, and each channel keeps its order, as streams of QUIC do; channels overtake each
+//! other. Any message may be lost all the same, because a sender drops what its queue has no room for. In some seeds
+//! votes, certificates and batches overtake each other in their channel, too, which is more than the transport does.
+//! Only the control channel keeps its order always: a status that goes back is taken for a lie. What was sent on one
+//! connection never arrives on a later one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use sim::{Report, Rule, Run, Scenario, SetAside, simulate};
 
-/// Whole networks of validators in virtual time, under faults that a seed draws. Exits with 1 if anything that must hold
-/// does not.
+/// Whole networks of validators in virtual time, under faults that a seed draws. Exits with 1 if anything that must
+/// hold does not.
 #[derive(Debug, Parser)]
 #[command(name = "sim")]
 struct Arguments {

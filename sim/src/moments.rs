@@ -51,7 +51,8 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// Reads a vote or a certificate: kind, epoch, view, and for all but a vote to skip the parent's view and the digest.
+    /// Reads a vote or a certificate: kind, epoch, view, and for all but a vote to skip the parent's view and the
+    /// digest.
     pub(crate) fn of(channel: Channel, message: &[u8]) -> Option<Self> {
         if !matches!(channel, Channel::Vote | Channel::Certificate) {
             return None;

@@ -130,8 +130,8 @@ rules! {
     QuotasKept = "quotas_are_kept" by "quota",
     /// What a validator sends goes by the version that was agreed with the receiver, not by its own release.
     AgreedSpoken = "agreed_versions_are_spoken" by "versions",
-    /// The block that carries the root of a decision about members is the last of its epoch. *(Here no validator is told
-    /// of such a decision.)*
+    /// The block that carries the root of a decision about members is the last of its epoch. *(Here no validator is
+    /// told of such a decision.)*
     EpochsEnd = "epochs_end_where_decided" by "epochs",
     /// A validator behind the end of an epoch gets the last blocks from validators beyond it.
     BordersCrossed = "borders_are_crossed" by "liveness",

@@ -1,7 +1,7 @@
 //! What goes wrong in a run, and when: drawn from the seed before the run begins.
 //!
-//! At most f validators are *faulty*: they lie, or they lose what they had written. Everybody may crash, lose power, be slow,
-//! full, paused, cut off or have a wrong clock, also all at once. All of that ends at `heal`; lying goes on.
+//! At most f validators are *faulty*: they lie, or they lose what they had written. Everybody may crash, lose power, be
+//! slow, full, paused, cut off or have a wrong clock, also all at once. All of that ends at `heal`; lying goes on.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -172,7 +172,8 @@ pub(crate) struct Plan {
     pub(crate) steady: Option<u64>,
     /// Nobody keeps many heights.
     pub(crate) everyone_prunes: bool,
-    /// With the settings and time-outs of the node for this number of validators, instead of small batches and fixed ones.
+    /// With the settings and time-outs of the node for this number of validators, instead of small batches and fixed
+    /// ones.
     pub(crate) as_shipped: bool,
     /// The most batches of an author and the most views in a second, while the cost is counted.
     pub(crate) bounds: Option<(u64, u64)>,
@@ -423,8 +424,8 @@ impl Plan {
         self.heal = self.heal.max(second + Duration::from_millis(500));
     }
 
-    /// One honest validator does not hear consensus for so long that it asks everybody for blocks, the liar too. The liar does
-    /// nothing else wrong, because the others need its votes meanwhile.
+    /// One honest validator does not hear consensus for so long that it asks everybody for blocks, the liar too. The
+    /// liar does nothing else wrong, because the others need its votes meanwhile.
     fn lag_one(&mut self, chance: &mut Chance) {
         for misdeeds in self.liars.values_mut() {
             misdeeds.retain(|misdeed| *misdeed == Misdeed::LieSync);
@@ -525,7 +526,8 @@ impl Plan {
         self.heal = self.heal.max(at + Duration::from_millis(200));
     }
 
-    /// Syncs of journals at f+1 validators are slower than the patience of consensus until 64 blocks are certified and not final.
+    /// Syncs of journals at f+1 validators are slower than the patience of consensus until 64 blocks are certified and
+    /// not final.
     pub(crate) fn lag(&mut self, chance: &mut Chance) {
         self.hurried = true;
         self.sync_us = (450, 500);

@@ -39,10 +39,11 @@ pub(crate) enum When {
     Unfinalized(u64),
     /// This validator is asked to verify a block above the marked one, which is final there and not executed.
     VerifiesWithout(usize),
-    /// This validator is asked to verify a block whose last batch of this author it has not taken in. Its view becomes the
-    /// marked one.
+    /// This validator is asked to verify a block whose last batch of this author it has not taken in. Its view becomes
+    /// the marked one.
     VerifiesLacking(usize, usize),
-    /// A block is final at this validator that it cannot execute, because bodies are missing. Its view becomes the marked one.
+    /// A block is final at this validator that it cannot execute, because bodies are missing. Its view becomes the
+    /// marked one.
     FinalWithout(usize),
     /// This validator runs and does not know its stream.
     Learns(usize),

@@ -1,5 +1,5 @@
-//! Who is who. A node has its keys for good; what it calls others, and what they call it, depends on the epoch that each of
-//! them knows.
+//! Who is who. A node has its keys for good; what it calls others, and what they call it, depends on the epoch that
+//! each of them knows.
 
 use std::collections::BTreeSet;
 
@@ -18,8 +18,8 @@ impl World {
         0..self.plan.validators + self.plan.spares
     }
 
-    /// What a node calls another one: its place among the validators or, where it is one itself and the other is none, a
-    /// number behind them.
+    /// What a node calls another one: its place among the validators or, where it is one itself and the other is none,
+    /// a number behind them.
     pub(crate) fn number(&self, at: usize, of: usize) -> Option<ValidatorIndex> {
         let running = self.nodes[at].running.as_ref()?;
         let who = self.nodes[of].me;

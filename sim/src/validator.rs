@@ -343,8 +343,8 @@ impl Running {
     }
 }
 
-/// Opens the journal and recovers what it amounts to. Where a state was fetched that is above it, it goes on from there, as
-/// the node does. `Ok(None)`: it died on the way.
+/// Opens the journal and recovers what it amounts to. Where a state was fetched that is above it, it goes on from
+/// there, as the node does. `Ok(None)`: it died on the way.
 fn open(
     start: &Start<'_>,
     recovery: &Recovery<'_>,
@@ -384,8 +384,8 @@ struct Resumed {
     used: Option<Height>,
 }
 
-/// First from a checkpoint, as the node does. Then, where the journal was never pruned, all of it: because the checks want
-/// every height, and because both must come to the same.
+/// First from a checkpoint, as the node does. Then, where the journal was never pruned, all of it: because the checks
+/// want every height, and because both must come to the same.
 fn resume(
     files: &Files,
     (recovery, certificates): (&Recovery<'_>, &Arc<Certificates>),

@@ -7,9 +7,9 @@
 //!             members          names the members
 //! ```
 //!
-//! The last block of an epoch has the digest of the next validators in its header, and a finalization of the present ones.
-//! So from the genesis on each set vouches for the next, and who has these blocks with their finalizations knows who
-//! validates now.
+//! The last block of an epoch has the digest of the next validators in its header, and a finalization of the present
+//! ones. So from the genesis on each set vouches for the next, and who has these blocks with their finalizations knows
+//! who validates now.
 
 use thiserror::Error;
 
@@ -219,8 +219,8 @@ impl Epochs {
         Ok(epochs)
     }
 
-    /// Whether the evidence of a state agrees with these epochs and leads on from them. The members of later ones are not
-    /// known here: what it says of those is seen when it is restored.
+    /// Whether the evidence of a state agrees with these epochs and leads on from them. The members of later ones are
+    /// not known here: what it says of those is seen when it is restored.
     pub(super) fn lead_on(
         &self,
         evidence: &Evidence,
@@ -269,8 +269,8 @@ impl Epochs {
     }
 }
 
-/// What shows that a state is the network's: the finalizations of the last blocks of all epochs that are over, and the last
-/// one at or below its height.
+/// What shows that a state is the network's: the finalizations of the last blocks of all epochs that are over, and the
+/// last one at or below its height.
 ///
 /// ```text
 /// handovers (4), for each: bytes (4) | bytes (4) of the last one

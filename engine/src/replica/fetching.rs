@@ -2,8 +2,8 @@
 //!
 //! In the normal course blocks and batches are on their way before anybody misses them, so they are asked for a little
 //! later. Who follows, or has fallen behind, is pushed nothing: it asks at once, for the bodies of many heights in one
-//! message, and by their names only for those that two peers have not sent. Impatience would be worse than waiting: each
-//! question by name costs the peer that answers it a search on its disk.
+//! message, and by their names only for those that two peers have not sent. Impatience would be worse than waiting:
+//! each question by name costs the peer that answers it a search on its disk.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
@@ -23,8 +23,8 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(30);
 const BLOCKS_FETCHED_AT_ONCE: usize = 64;
 /// The same for a replica that keeps up. If more finalized blocks wait, it is behind, and gets bodies only if it asks.
 pub(super) const BLOCKS_AWAITED: u64 = 8;
-/// How long a peer may send nothing of the next range of bodies, and how long that range may take in all, before another
-/// peer is asked for the rest.
+/// How long a peer may send nothing of the next range of bodies, and how long that range may take in all, before
+/// another peer is asked for the rest.
 const SILENCE_MAX: Duration = Duration::from_millis(500);
 const RANGE_MAX: Duration = Duration::from_secs(3);
 /// How many peers are asked for a range before its bodies are asked for by their names.
@@ -170,8 +170,8 @@ impl Replica {
                 self.bodies.ranges.push_back(Range { last: end, peer, since, heard, attempts: 0 });
                 self.bodies.asked = end;
             } else {
-                // Perhaps somebody has it who does not say so. The others come when somebody does, or when nobody can be
-                // asked in another way.
+                // Perhaps somebody has it who does not say so. The others come when somebody does, or when nobody can
+                // be asked in another way.
                 let in_old_words = self.sync.peer_with(first..=first, PeerVersion::FIRST, now.monotonic);
                 let by_name = if in_old_words.is_some() { BLOCKS_AWAITED } else { 1 };
                 self.want_bodies(Height(self.dispatched.0 + by_name), Duration::ZERO, now);

@@ -1,7 +1,8 @@
 //! Where in the journal the committed blocks stand: eight bytes each, because heights have no gaps.
 //!
-//! A committed block's record says where its batches stand, so nothing else needs an index. Where the journal was pruned
-//! at a checkpoint, the index begins with the record of that height. This record is still there; its batches may be gone.
+//! A committed block's record says where its batches stand, so nothing else needs an index. Where the journal was
+//! pruned at a checkpoint, the index begins with the record of that height. This record is still there; its batches may
+//! be gone.
 
 use std::collections::VecDeque;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};

@@ -202,8 +202,8 @@ pub enum Work {
     /// Keep what is fetched of a state; the answers are [`Input::ChunkWritten`] and [`Input::StateRefused`]. When it is
     /// complete, this replica ends, and one that goes on from there begins.
     State(StateWork),
-    /// The last block of the epoch is executed and durable at this height, and so is its finalization: this replica ends,
-    /// and one of the next epoch begins.
+    /// The last block of the epoch is executed and durable at this height, and so is its finalization: this replica
+    /// ends, and one of the next epoch begins.
     NextEpoch(Height),
 }
 
@@ -417,8 +417,8 @@ pub trait Ports {
     /// The log of votes has failed; the replica halts.
     fn forget_votes(&mut self) -> Result<(), StoreError>;
 
-    /// The view that consensus is in; before it runs, the highest that its records know. Never below a view in which this
-    /// validator has voted and knows it: peers that have forgotten their votes count on it.
+    /// The view that consensus is in; before it runs, the highest that its records know. Never below a view in which
+    /// this validator has voted and knows it: peers that have forgotten their votes count on it.
     fn view(&self) -> u64;
 
     /// The first height whose block and batches the journal has.

@@ -113,9 +113,9 @@ type Known = BTreeMap<Height, Found>;
 type Placed = ((Position, bool), Record);
 
 impl<R: Records> Mender<'_, R> {
-    /// Puts stretches together, each by itself, the last one first: a block says what the one below it must be. `keep` is
-    /// told of each, and puts a repair beside the journal before the next one is begun: only one of them is in memory, and
-    /// what one has lost another one may say.
+    /// Puts stretches together, each by itself, the last one first: a block says what the one below it must be. `keep`
+    /// is told of each, and puts a repair beside the journal before the next one is begun: only one of them is in
+    /// memory, and what one has lost another one may say.
     pub fn mend(
         &self,
         rots: &[Rot],

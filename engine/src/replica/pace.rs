@@ -1,9 +1,9 @@
 //! How much of the own stream may be on its way (R14).
 //!
-//! What is sealed beyond what the network orders lies in queues that all chains share; in the mempools each chain has its
-//! own. So own packets wait to be ordered for about a second at most: as many as were ordered in the second before. Where
-//! more than f validators say that they are overloaded, processors are the bottleneck, and it is a quarter of a second. A
-//! long link is no reason for that, since nobody's checks wait for it, and neither are f liars.
+//! What is sealed beyond what the network orders lies in queues that all chains share; in the mempools each chain has
+//! its own. So own packets wait to be ordered for about a second at most: as many as were ordered in the second before.
+//! Where more than f validators say that they are overloaded, processors are the bottleneck, and it is a quarter of a
+//! second. A long link is no reason for that, since nobody's checks wait for it, and neither are f liars.
 
 use std::collections::VecDeque;
 use std::time::Duration;

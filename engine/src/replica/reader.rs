@@ -214,8 +214,8 @@ impl<R: Records> JournalReader<'_, R> {
         Ok(())
     }
 
-    /// The batches of committed blocks from one height on, below another: of each block backwards. Whole blocks, as many
-    /// as an answer has room for, and at least one.
+    /// The batches of committed blocks from one height on, below another: of each block backwards. Whole blocks, as
+    /// many as an answer has room for, and at least one.
     fn bodies(
         &self,
         from: Height,

@@ -127,7 +127,8 @@ pub fn rebuild(
     Ok((genesis, state))
 }
 
-/// The table of the chain that decides without what was decided, or proposed, about validators: these places are vacant.
+/// The table of the chain that decides without what was decided, or proposed, about validators: these places are
+/// vacant.
 fn without_members(slots: &Pages<Option<Row>>) -> Pages<Option<Row>> {
     let of_members: BTreeSet<[u8; 32]> = (0..VALIDATORS_MAX as u16)
         .map(|place| member_key(ValidatorIndex(place)))

@@ -251,8 +251,8 @@ struct State {
 
 impl Recovery<'_> {
     /// Executes the journal again after `start`. If that comes from a checkpoint, `replay` stands where the checkpoint
-    /// says. Calls `executed` after each block with the result of its execution, before its accounts and tables are known
-    /// to have the root that is recorded; an error from it ends the recovery.
+    /// says. Calls `executed` after each block with the result of its execution, before its accounts and tables are
+    /// known to have the root that is recorded; an error from it ends the recovery.
     ///
     /// # Errors
     /// [`RecoveryError`]: the journal is damaged, belongs to something else, or does not continue the checkpoint;

@@ -7,10 +7,10 @@
 //! *Forgotten votes*: it follows without voting until something is final at least two views above every view that 2f+1
 //! others are in: whatever it may have voted for lies below.
 //!
-//! *Older copy*: a whole directory that was put back is consistent in itself, so the two rules above miss it. A validator
-//! that starts hears a quorum, itself included, before its first vote and its first batch. One signed vote or
-//! batch that its directory lacks is enough, and both rules apply. No validator needs more: what f liars hide, an honest
-//! one shows, if it was up when the vote was cast.
+//! *Older copy*: a whole directory that was put back is consistent in itself, so the two rules above miss it. A
+//! validator that starts hears a quorum, itself included, before its first vote and its first batch. One signed vote or
+//! batch that its directory lacks is enough, and both rules apply. No validator needs more: what f liars hide, an
+//! honest one shows, if it was up when the vote was cast.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -42,7 +42,8 @@ pub struct Losses {
     pub stream_lost: bool,
     /// The log of its votes is missing or older than its journal: it may have voted more than it knows.
     pub votes_forgotten: bool,
-    /// What it finds may be an older copy of everything, so it hears others before it votes and seals. Every start does.
+    /// What it finds may be an older copy of everything, so it hears others before it votes and seals. Every start
+    /// does.
     pub hears_others: bool,
 }
 
@@ -71,8 +72,8 @@ impl Boots {
     }
 }
 
-/// How many validators there are, as far as a start can tell: the members of the last epoch that its journal, or what its
-/// operator has fetched, has. If it has voted in a later one, so many may have come that votes can be made good.
+/// How many validators there are, as far as a start can tell: the members of the last epoch that its journal, or what
+/// its operator has fetched, has. If it has voted in a later one, so many may have come that votes can be made good.
 #[must_use]
 pub fn validators_known(journal: &Epochs, fetched: Option<&Epochs>, voted_in: u64) -> usize {
     let last = fetched.unwrap_or(journal);
@@ -280,8 +281,8 @@ impl Replica {
     }
 
     /// Begins consensus once a quorum has been heard and shown nothing that is not here. What is named and missing is
-    /// fetched: if it is this validator's, [`Self::lose_stream`] ends the hearing. What does not come was a lie, unless more
-    /// than f have named something that is missing.
+    /// fetched: if it is this validator's, [`Self::lose_stream`] ends the hearing. What does not come was a lie, unless
+    /// more than f have named something that is missing.
     pub(super) fn hear(&mut self, now: Now, ports: &mut impl Ports) -> Result<(), Halt> {
         let (me, others) = (self.settings.me, self.quorum - 1);
         let asked = self.hearing.as_mut().map(|hearing| hearing.ask(&self.connected, now.monotonic));

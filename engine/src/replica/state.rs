@@ -33,8 +33,9 @@ pub(super) const TICK: Duration = Duration::from_millis(100);
 pub struct Settings {
     /// Which validator of the last epoch that is known this is; with a number that none has, it follows without voting.
     pub me: ValidatorIndex,
-    /// The epochs, where more of them are known than those of the journal. The peers are then the validators of the last
-    /// one, whose numbers say nothing of authors, and this validator follows: it has no voice in an epoch that is over.
+    /// The epochs, where more of them are known than those of the journal. The peers are then the validators of the
+    /// last one, whose numbers say nothing of authors, and this validator follows: it has no voice in an epoch that is
+    /// over.
     pub known: Option<Epochs>,
     /// How many observers may be connected: peers with the numbers behind those of the validators, which are told where
     /// this validator stands and given what they ask for, and are not heard otherwise.

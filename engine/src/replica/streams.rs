@@ -88,7 +88,8 @@ impl Replica {
             }
             let checking = self.checking.values().filter(|checking| checking.author == author).count();
             let bytes = stream.bytes() + batch.bytes().len();
-            // What is not ordered yet leaves room for what is, which is fetched; it is fetched itself when it is ordered.
+            // What is not ordered yet leaves room for what is, which is fetched; it is fetched itself when it is
+            // ordered.
             let is_in_the_way =
                 bytes > stream.bytes_max() / 4 && self.finalized.len() as u64 > BLOCKS_AWAITED;
             if checking >= CHECKING_MAX || is_in_the_way {

@@ -498,9 +498,9 @@ impl Replica {
         Ok(())
     }
 
-    /// Writes again batches that have waited since the last checkpoint but one was due, and perhaps are never ordered, so
-    /// that none holds the journal back: the oldest ones, and a bounded number of bytes at each height, because a liar
-    /// can fill its share with such batches.
+    /// Writes again batches that have waited since the last checkpoint but one was due, and perhaps are never ordered,
+    /// so that none holds the journal back: the oldest ones, and a bounded number of bytes at each height, because a
+    /// liar can fill its share with such batches.
     fn rewrite_old(&mut self, ports: &mut impl Ports) -> Result<(), Halt> {
         let old = self.streams.iter().enumerate().flat_map(|(author, stream)| {
             let old = stream.stored_up_to(self.rewrite_up_to);

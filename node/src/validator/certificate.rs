@@ -1,6 +1,7 @@
 //! Says in the log, in time, that the certificate of this validator ends.
 //!
-//! Others connect to a validator by its key, also where its certificate has ended. So nothing stops, and it is a warning.
+//! Others connect to a validator by its key, also where its certificate has ended. So nothing stops, and it is a
+//! warning.
 
 use net::Identity;
 

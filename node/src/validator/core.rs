@@ -388,18 +388,25 @@ impl Ports for Host {
                 let missing = MissingAnswer { height, kept_from, fetches_states: skips_blocks };
                 self.wiring.shared.catch_up.missing(missing, now);
                 if let Some(unsaid) = self.refusals.admit((0, "below retention"), now) {
-                    let what = if skips_blocks {
-                        "It fetches the state of a later height from those that have the same one"
+                    let (height, kept_from) = (height.0, kept_from.0);
+                    let what = "no connected validator keeps the next height any more";
+                    if skips_blocks {
+                        tracing::warn!(
+                            height,
+                            kept_from,
+                            unsaid,
+                            "{what}: this one fetches the state of a later height from those that have the same one"
+                        );
                     } else {
-                        "It is to keep everything, so it does not fetch a state and skip blocks that may be nowhere else. \
-                         Connect one that keeps more; or see *How much is kept* in the operators' guide"
-                    };
-                    tracing::error!(
-                        height = height.0,
-                        kept_from = kept_from.0,
-                        unsaid,
-                        "no connected validator keeps the next height any more: this one cannot catch up by blocks. {what}"
-                    );
+                        tracing::error!(
+                            height,
+                            kept_from,
+                            unsaid,
+                            "{what}, and this one is to keep everything, so it does not fetch a state and skip blocks that \
+                             may be nowhere else. Connect one that keeps more; or see *How much is kept* in the operators' \
+                             guide"
+                        );
+                    }
                 }
             }
             Observation::FetchingState { height, written, chunks, from } => {

@@ -97,7 +97,8 @@ counters! {
     repaired,
     /// How many blocks this validator is behind f+1 of its peers, if more than the normal course explains; else 0.
     behind,
-    /// 1 while fewer than f+1 peers say where they stand, so that nobody here can tell whether this validator is behind.
+    /// 1 while fewer than f+1 peers say where they stand, so that nobody here can tell whether this validator is
+    /// behind.
     unheard,
     /// 1 while this validator does not know how far its own stream goes, and seals nothing.
     stream_lost,

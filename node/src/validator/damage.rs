@@ -1,7 +1,7 @@
 //! Damage of the journal that is met while somebody is served from it: counted, and said once in a while.
 //!
-//! The validator goes on. What it needs itself it has in memory or reads at its next start, which checks everything; and a
-//! peer that asked gets the same from another validator.
+//! The validator goes on. What it needs itself it has in memory or reads at its next start, which checks everything;
+//! and a peer that asked gets the same from another validator.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -12,8 +12,8 @@ use net::Permit;
 pub enum CoreEvent {
     /// Something for the replica as it is.
     Input(Input),
-    /// A peer says something. The permit returns its bytes to the peer's budget when they have been dealt with; those of a
-    /// batch travel on to the verifiers.
+    /// A peer says something. The permit returns its bytes to the peer's budget when they have been dealt with; those
+    /// of a batch travel on to the verifiers.
     Peer(ValidatorIndex, PeerMessage, Permit),
     /// The mempool holds something and held nothing before.
     MempoolFilled,

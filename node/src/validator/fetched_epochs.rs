@@ -14,8 +14,8 @@ use super::ordering::Certificates;
 /// The name of that file in a data directory: [`Epochs::encode`].
 pub const EPOCHS_FILE: &str = "epochs";
 
-/// The epochs of the file in a data directory, where they go on behind those of the journal. A file that says nothing new
-/// is removed.
+/// The epochs of the file in a data directory, where they go on behind those of the journal. A file that says nothing
+/// new is removed.
 ///
 /// # Errors
 /// The file cannot be read or used, or is of another history than the journal.

@@ -14,8 +14,8 @@ const KEPT_MS: std::ffi::c_long = 60_000;
 
 /// Has the allocator keep what is freed for a minute, unless `MIMALLOC_PURGE_DELAY` says otherwise.
 pub fn keep_what_is_freed() {
-    // SAFETY: the call stores a number in the table of options, which is as long as the allocator's own enumeration; the
-    // allocator reads it when it next frees something. It may be called at any time.
+    // SAFETY: the call stores a number in the table of options, which is as long as the allocator's own enumeration;
+    // the allocator reads it when it next frees something. It may be called at any time.
     unsafe { mi_option_set_default(PURGE_DELAY, KEPT_MS) };
 }
 

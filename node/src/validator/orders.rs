@@ -6,8 +6,8 @@
 //! SIGHUP ─▶ the configuration is read again (`super::reload`)
 //! ```
 //!
-//! A validator can be killed at any moment and loses nothing that a client was told. So where an orderly stop would take
-//! long, because a large state is being read or a disk is slow, nobody has to wait for it.
+//! A validator can be killed at any moment and loses nothing that a client was told. So where an orderly stop would
+//! take long, because a large state is being read or a disk is slow, nobody has to wait for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

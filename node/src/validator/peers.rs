@@ -79,7 +79,8 @@ pub struct Sorter {
 }
 
 impl Sorter {
-    /// Sorts for these two, and for the scrubber what peers have stored; what is refused is counted among the shared counters.
+    /// Sorts for these two, and for the scrubber what peers have stored; what is refused is counted among the shared
+    /// counters.
     #[must_use]
     pub fn new(
         core: Sender<CoreEvent>,

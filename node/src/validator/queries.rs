@@ -242,8 +242,8 @@ impl QueryThread {
         }
     }
 
-    /// That this validator is up, keeps up, runs these rules, and is ready for these members. It says nothing of who they
-    /// are: that is for administrators to decide.
+    /// That this validator is up, keeps up, runs these rules, and is ready for these members. It says nothing of who
+    /// they are: that is for administrators to decide.
     fn consent(&self, (epoch, rules, members): (Epoch, RulesVersion, &Digest), as_of: AsOf) -> ConsentAnswer {
         let (network, key) = (self.shared.genesis.network(), &self.key);
         let counters = &self.shared.counters;

@@ -6,8 +6,8 @@
 //!   clients ── questions, in turns ───────────┘
 //! ```
 //!
-//! Invariant: when a question is taken, no event waits. So the events that can wait, each with all that a block changed,
-//! are those that come in while one question is answered.
+//! Invariant: when a question is taken, no event waits. So the events that can wait, each with all that a block
+//! changed, are those that come in while one question is answered.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,5 +1,5 @@
-//! Reads the journal and the checkpoints for peers that catch up, so that the core never waits for a disk. Peers are served in turns: one that
-//! asks for much waits for itself alone.
+//! Reads the journal and the checkpoints for peers that catch up, so that the core never waits for a disk. Peers are
+//! served in turns: one that asks for much waits for itself alone.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -98,15 +98,16 @@ pub fn recover(
         tracing::warn!("{error:#}");
         Height(0)
     });
+    let pruned = |resumed: Resumed| {
+        resumed.index.prune(base);
+        resumed.index.prune_below(released);
+        resumed.logged()
+    };
     if let Some(left) = left.cloned() {
         let height = left.height();
         tracing::info!(checkpoint = height.0, "continuing from a checkpoint that is still in memory");
         match behind(left, (&recovery, orders), schedule, &mut replay) {
-            Ok(resumed) => {
-                resumed.index.prune(base);
-                resumed.index.prune_below(released);
-                return Ok(Resumed { from_memory: true, ..resumed }.logged());
-            }
+            Ok(resumed) => return Ok(pruned(Resumed { from_memory: true, ..resumed })),
             Err(Failure::Stopped(stopped)) => return Err(stopped.into()),
             Err(error) => tracing::warn!(
                 "what was captured of height {height} cannot be used ({error}): the validator goes on from its disk"
@@ -116,11 +117,7 @@ pub fn recover(
     let mut why = None;
     for height in files.newest_first()? {
         match from_checkpoint(files, height, (&recovery, orders), schedule, &mut replay) {
-            Ok(resumed) => {
-                resumed.index.prune(base);
-                resumed.index.prune_below(released);
-                return Ok(resumed.logged());
-            }
+            Ok(resumed) => return Ok(pruned(resumed)),
             Err(Failure::Checkpoint(error)) => {
                 if let Some(unsupported) = error.unsupported() {
                     return Err(unsupported.into());
@@ -154,10 +151,7 @@ pub fn recover(
     }
     let start = Start::genesis(&config.genesis, recovery.support, schedule);
     match run((&recovery, orders), start, &mut replay, (BlockIndex::default(), Hints::default())) {
-        Ok(resumed) => {
-            resumed.index.prune_below(released);
-            Ok(resumed.logged())
-        }
+        Ok(resumed) => Ok(pruned(resumed)),
         Err(Failure::Stopped(stopped)) => Err(stopped.into()),
         Err(Failure::Journal(RecoveryError::Rules(unsupported))) => Err(unsupported.into()),
         // Its beginning is still there, and not all that follows.

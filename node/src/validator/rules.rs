@@ -1,5 +1,5 @@
-//! What the log and the status say of the rules of the network: which ones administrators want, and whether this release
-//! runs them.
+//! What the log and the status say of the rules of the network: which ones administrators want, and whether this
+//! release runs them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

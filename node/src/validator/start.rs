@@ -73,7 +73,8 @@ const FAREWELL: Duration = Duration::from_millis(300);
 /// How often it is looked whether the validator is to start again.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Runs the validator of `config` until a signal asks it to stop. One that has fetched a state starts again, from there.
+/// Runs the validator of `config` until a signal asks it to stop. One that has fetched a state starts again, from
+/// there.
 ///
 /// # Errors
 /// What keeps it from starting: a port taken, a directory in use or of another network, a damaged journal. Once it
@@ -167,8 +168,8 @@ pub(super) struct Opened {
     boots: Boots,
 }
 
-/// Recovers what stands in the data directory, and notes this start there. `left` is what the last start in this process
-/// has captured and not written.
+/// Recovers what stands in the data directory, and notes this start there. `left` is what the last start in this
+/// process has captured and not written.
 pub(super) fn open(
     config: &Config,
     orders: &Orders,
@@ -419,8 +420,8 @@ impl Validator {
         })
     }
 
-    /// Stops in the order of the walk, so that what is told to a client is durable, and ends with the journal. What comes
-    /// back is a checkpoint that was captured and not written, if there is one.
+    /// Stops in the order of the walk, so that what is told to a client is durable, and ends with the journal. What
+    /// comes back is a checkpoint that was captured and not written, if there is one.
     fn stop(self, for_good: bool) -> Option<Checkpoint> {
         match for_good {
             true => self.shared.mempools.close(),

@@ -1,5 +1,5 @@
-//! Work that waits, a queue for each of those who want it: they are served in turns, so that one that asks for much waits
-//! for itself alone.
+//! Work that waits, a queue for each of those who want it: they are served in turns, so that one that asks for much
+//! waits for itself alone.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -121,8 +121,8 @@ impl VerifyThread {
         }
     }
 
-    /// Whether every transaction of a submission is for a mempool that is full, and none was told a verdict before: then
-    /// no signature is worth a check.
+    /// Whether every transaction of a submission is for a mempool that is full, and none was told a verdict before:
+    /// then no signature is worth a check.
     fn has_no_room(&self, submission: &Submission) -> bool {
         let mempools = &self.shared.mempools;
         let is_full = |run: PacketRun<'_>| mempools.get(run.chain()).is_some_and(Mempool::is_full);

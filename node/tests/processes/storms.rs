@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use loadgen::outcome::LoadOutcome;
@@ -47,6 +48,52 @@ fn offer(plan: impl Fn() -> LoadPlan, over: &AtomicBool, told: &Mutex<Vec<LoadOu
             Err(LoadError::Plan(words)) => panic!("{words}"),
             Err(_) => std::thread::sleep(Duration::from_millis(200)),
         }
+    }
+}
+
+/// Full load on all validators without a break, while something is done to them.
+pub struct Storm {
+    told: Arc<Mutex<Vec<LoadOutcome>>>,
+    over: Arc<AtomicBool>,
+    load: JoinHandle<()>,
+}
+
+impl Storm {
+    /// Begins with some load of which every account has an answer.
+    pub fn begin(testbed: &Testbed) -> Self {
+        let told = Arc::new(Mutex::new(vec![testbed.load(&[0, 1, 2, 3], 500.0, 1, Start::Fresh)]));
+        let over = Arc::new(AtomicBool::new(false));
+        let load = {
+            let (told, over) = (Arc::clone(&told), Arc::clone(&over));
+            let plan = testbed.plan(&[0, 1, 2, 3], FULL_LOAD, LOAD_SECONDS, Start::Resume);
+            std::thread::spawn(move || offer(|| plan.clone(), &over, &told))
+        };
+        Self { told, over, load }
+    }
+
+    /// Each of these validators commits more than the network had when it was asked.
+    pub fn goes_on(&self, testbed: &Testbed, validators: &[usize], after: &str) {
+        let goal = tip(testbed) + 3;
+        for index in validators {
+            let height = || Some(testbed.try_client(*index)?.welcome().as_of.height.0);
+            wait(&format!("validator {index} goes on: {after}"), || height() > Some(goal));
+        }
+        eprintln!("goes on: {after}; height {}", tip(testbed));
+    }
+
+    /// Nobody has ended by itself, all come to the same, and what clients were told is there.
+    pub fn end(self, mut testbed: Testbed) {
+        self.over.store(true, Relaxed);
+        self.load.join().unwrap();
+        testbed.ready();
+        testbed.settle();
+        testbed.all_alive();
+        testbed.stop_all();
+        let told = std::mem::take(&mut *self.told.lock().unwrap());
+        let applied: u64 = told.iter().map(|outcome| outcome.tally().applied()).sum();
+        eprintln!("{applied} transactions were committed in {} loads", told.len());
+        assert!(applied > 0);
+        testbed.audit(&told.iter().filter(|outcome| outcome.tally().applied() > 0).collect::<Vec<_>>());
     }
 }
 
@@ -121,14 +168,7 @@ fn storms_of_kills_and_pauses_at_full_load_lose_nothing() {
     let mut testbed = with_checkpoints(4_000, 4_096);
     (0..4).for_each(|index| testbed.spawn(index));
     testbed.ready();
-    let told = Arc::new(Mutex::new(vec![testbed.load(&[0, 1, 2, 3], 500.0, 1, Start::Fresh)]));
-    let over = Arc::new(AtomicBool::new(false));
-    let load = {
-        let (told, over) = (Arc::clone(&told), Arc::clone(&over));
-        let plan = testbed.plan(&[0, 1, 2, 3], FULL_LOAD, LOAD_SECONDS, Start::Resume);
-        std::thread::spawn(move || offer(|| plan.clone(), &over, &told))
-    };
-    let chance = Chance;
+    let (storm, chance) = (Storm::begin(&testbed), Chance);
     for cycle in 1..=cycles {
         std::thread::sleep(chance.millis(200, 1_500));
         let what = strike(&mut testbed, &chance);
@@ -139,15 +179,5 @@ fn storms_of_kills_and_pauses_at_full_load_lose_nothing() {
         testbed.all_alive();
         eprintln!("cycle {cycle} of {cycles}: {what}; height {}", tip(&testbed));
     }
-    over.store(true, Relaxed);
-    load.join().unwrap();
-    testbed.ready();
-    testbed.settle();
-    testbed.all_alive();
-    testbed.stop_all();
-    let told = std::mem::take(&mut *told.lock().unwrap());
-    let applied: u64 = told.iter().map(|outcome| outcome.tally().applied()).sum();
-    eprintln!("{applied} transactions were committed in {} loads", told.len());
-    assert!(applied > 0);
-    testbed.audit(&told.iter().filter(|outcome| outcome.tally().applied() > 0).collect::<Vec<_>>());
+    storm.end(testbed);
 }

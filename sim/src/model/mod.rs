@@ -19,8 +19,9 @@
 //!   one costs a time-out at its turn.)
 //!
 //! The search with all rules visits 1,684,448 states (after renaming honest validators), at most 19 steps deep, and
-//! finds the three properties in each. A test switches each [`Rule`] off and expects a counterexample. Two rules are spared:
-//! neither [`Rule::VerifyWaitsForBodies`] nor [`Rule::CertifyWaitsForAncestors`] is needed for a property above.
+//! finds the three properties in each. A test switches each [`Rule`] off and expects a counterexample. Two rules are
+//! spared: neither [`Rule::VerifyWaitsForBodies`] nor [`Rule::CertifyWaitsForAncestors`] is needed for a property
+//! above.
 //!
 //! # What is modelled
 //! - Three honest validators, one Byzantine. It leads the first two views, and in each proposes one or both of two

@@ -11,9 +11,9 @@ use crate::script::{Views, When};
 
 const ALL: [usize; 4] = [0, 1, 2, 3];
 
-/// The liar (3) keeps its stream to itself. When it leads, its block takes its newest batch, which it shows to 0 and 1 at
-/// that moment, while their journals are slow. All lose power once the notarization is durable, and the liar never speaks
-/// again: nobody honest has the batch. The view must be skipped.
+/// The liar (3) keeps its stream to itself. When it leads, its block takes its newest batch, which it shows to 0 and 1
+/// at that moment, while their journals are slow. All lose power once the notarization is durable, and the liar never
+/// speaks again: nobody honest has the batch. The view must be skipped.
 pub(super) fn head_in_memory(plan: &mut Plan, chance: &mut Chance) {
     head_held(plan, &[0, 1]);
     let asked = When::mark(Moment::Certifies, &[0, 1], Views::Marked);
@@ -28,7 +28,8 @@ pub(super) fn head_in_memory(plan: &mut Plan, chance: &mut Chance) {
     plan.script.push(step(When::all(Moment::HearsFinal, &[0, 1, 2], Views::Later), vec![Act::Heal]));
 }
 
-/// The same, but 0 has a quick journal, and has certified. It does not vote to skip the view, so the others need the batch.
+/// The same, but 0 has a quick journal, and has certified. It does not vote to skip the view, so the others need the
+/// batch.
 pub(super) fn head_certified_once(plan: &mut Plan, chance: &mut Chance) {
     head_held(plan, &[1]);
     plan.script.push(step(When::mark(Moment::MayFinalize, &[0], Views::Marked), Vec::new()));
@@ -61,8 +62,8 @@ fn head_held(plan: &mut Plan, slow: &[usize]) {
     ];
 }
 
-/// n = 7. Author 6 shows one branch to 0 and 1, another one to 2 and 3, a third one to 4. Liar 5 claims to hold whatever
-/// anybody holds.
+/// n = 7. Author 6 shows one branch to 0 and 1, another one to 2 and 3, a third one to 4. Liar 5 claims to hold
+/// whatever anybody holds.
 pub(super) fn split_branches(plan: &mut Plan, _: &mut Chance) {
     plan.submit_every_ms = 4;
     plan.liars.insert(6, vec![Misdeed::ForkBatches]);
@@ -77,8 +78,8 @@ pub(super) fn split_branches(plan: &mut Plan, _: &mut Chance) {
     ];
 }
 
-/// n = 7. Author 6 sends its batches to 0, 1 and 2 only and answers nobody else; liar 5 claims to hold them. So a leader
-/// counts a quorum of five. Neither liar votes, so 3 and 4 must fetch the bodies in time.
+/// n = 7. Author 6 sends its batches to 0, 1 and 2 only and answers nobody else; liar 5 claims to hold them. So a
+/// leader counts a quorum of five. Neither liar votes, so 3 and 4 must fetch the bodies in time.
 pub(super) fn shown_to_few(plan: &mut Plan, _: &mut Chance) {
     let all: Vec<usize> = (0..7).collect();
     let votes = [Sort::Vote(Moment::Notarizes), Sort::Vote(Moment::Nullifies), Sort::Vote(Moment::Finalizes)];
@@ -93,9 +94,9 @@ pub(super) fn shown_to_few(plan: &mut Plan, _: &mut Chance) {
     ];
 }
 
-/// The last batches of 0 reach nobody but 3, which gives none of them on. Then 0 loses its journal. 3 names what nobody can
-/// fetch: 0 looks for it for a while, goes on behind what the others have, and is ordered again, also when 3 serves what
-/// it has at last.
+/// The last batches of 0 reach nobody but 3, which gives none of them on. Then 0 loses its journal. 3 names what nobody
+/// can fetch: 0 looks for it for a while, goes on behind what the others have, and is ordered again, also when 3 serves
+/// what it has at last.
 pub(super) fn last_batch_at_a_liar(plan: &mut Plan, chance: &mut Chance) {
     plan.losers = vec![0];
     plan.liars.insert(3, Vec::new());
@@ -112,8 +113,8 @@ pub(super) fn last_batch_at_a_liar(plan: &mut Plan, chance: &mut Chance) {
     ];
 }
 
-/// Leader 3 lets its block be notarized, and then votes to skip the view instead of certifying it, while 0 still waits for
-/// its journal. The honest three finalize the block all the same.
+/// Leader 3 lets its block be notarized, and then votes to skip the view instead of certifying it, while 0 still waits
+/// for its journal. The honest three finalize the block all the same.
 pub(super) fn leader_nullifies(plan: &mut Plan, _: &mut Chance) {
     plan.liars.insert(3, vec![Misdeed::RefuseToCertify]);
     plan.script = vec![
@@ -126,8 +127,8 @@ pub(super) fn leader_nullifies(plan: &mut Plan, _: &mut Chance) {
     ];
 }
 
-/// Leader 3 runs twice: 0 sees one process, 1 and 2 the other. In a view that it leads they vote for different blocks. Only
-/// the second can be notarized, and 0 must fetch it.
+/// Leader 3 runs twice: 0 sees one process, 1 and 2 the other. In a view that it leads they vote for different blocks.
+/// Only the second can be notarized, and 0 must fetch it.
 pub(super) fn leader_equivocates(plan: &mut Plan, _: &mut Chance) {
     plan.liars.insert(3, Vec::new());
     plan.twin = Some(3);
@@ -150,8 +151,8 @@ pub(super) fn leader_equivocates(plan: &mut Plan, _: &mut Chance) {
     ];
 }
 
-/// A chain has the lowest quota. When liar 3 leads, its block takes several batches of its own at once that are more than
-/// that together. Everybody has them, nobody votes for the block, and one batch after the other is taken later.
+/// A chain has the lowest quota. When liar 3 leads, its block takes several batches of its own at once that are more
+/// than that together. Everybody has them, nobody votes for the block, and one batch after the other is taken later.
 pub(super) fn quota_exceeded(plan: &mut Plan, _: &mut Chance) {
     plan.quota = Quota::LEAST;
     plan.liars.insert(3, vec![Misdeed::OversizeBlocks]);
@@ -171,9 +172,9 @@ pub(super) fn log_forged(plan: &mut Plan, _: &mut Chance) {
     ];
 }
 
-/// Batches stop reaching 0. It verifies a block whose bodies it lacks until it drops the reply at `t_v`; 1 ms later it gets
-/// them. 0 has voted to skip a view that 1 and 2
-/// vote to finalize. Liar 3 votes for neither, so the view is neither final nor skipped: all must enter the next one.
+/// Batches stop reaching 0. It verifies a block whose bodies it lacks until it drops the reply at `t_v`; 1 ms later it
+/// gets them. 0 has voted to skip a view that 1 and 2 vote to finalize. Liar 3 votes for neither, so the view is
+/// neither final nor skipped: all must enter the next one.
 pub(super) fn bodies_just_late(plan: &mut Plan, _: &mut Chance) {
     plan.submit_every_ms = 5;
     // What is under way at 400 ms has come before the next block is verified.

@@ -34,9 +34,10 @@ pub(super) fn chain_created(plan: &mut Plan, chance: &mut Chance) {
     plan.script.push(step(When::ArrivesPaused, vec![Act::Heal]));
 }
 
-/// One after the other, four others come into the places of all validators of the genesis. When that is decided, perhaps
-/// all lose power; who has left dies. One more begins when none of the genesis is left that it could hear: it has the
-/// genesis, and the epochs that its operator has fetched. It comes into a place, too, and they decide about chains as ever.
+/// One after the other, four others come into the places of all validators of the genesis. When that is decided,
+/// perhaps all lose power; who has left dies. One more begins when none of the genesis is left that it could hear: it
+/// has the genesis, and the epochs that its operator has fetched. It comes into a place, too, and they decide about
+/// chains as ever.
 pub(super) fn all_replaced(plan: &mut Plan, chance: &mut Chance) {
     plan.governed = Governed::ByScript;
     plan.hasten();
@@ -67,10 +68,10 @@ fn reinstall(chance: &mut Chance, node: usize, release: Release) -> [Step; 2] {
     ]
 }
 
-/// Other rules are wanted, and not decided while 1 has a release that lacks them. Until then 2 goes back to that release,
-/// and goes on. When they are decided, 2 has gone back again, and perhaps all lose power: it stops before the epoch that
-/// has them, and the three others go on. With the newer release it comes back. After that, 3 goes back and does not start.
-/// What is decided then takes effect by the other rules.
+/// Other rules are wanted, and not decided while 1 has a release that lacks them. Until then 2 goes back to that
+/// release, and goes on. When they are decided, 2 has gone back again, and perhaps all lose power: it stops before the
+/// epoch that has them, and the three others go on. With the newer release it comes back. After that, 3 goes back and
+/// does not start. What is decided then takes effect by the other rules.
 pub(super) fn rules_activated(plan: &mut Plan, chance: &mut Chance) {
     plan.governed = Governed::ByScript;
     plan.hasten();

@@ -1,7 +1,7 @@
 //! Situations that chance seldom brings about, each as a script: `sim --scenario NAME`.
 //!
-//! A scenario is a plan whose steps wait for what they need. Each seed gives it other delays. A run is clean only if every
-//! step has come and nothing that must hold was violated. `docs/RELIABILITY.md` names what each one shows.
+//! A scenario is a plan whose steps wait for what they need. Each seed gives it other delays. A run is clean only if
+//! every step has come and nothing that must hold was violated. `docs/RELIABILITY.md` names what each one shows.
 
 mod attacks;
 mod decisions;

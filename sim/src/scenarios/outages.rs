@@ -28,7 +28,8 @@ pub(super) fn root_lag(plan: &mut Plan, chance: &mut Chance) {
     plan.lag(chance);
 }
 
-/// 0 loses its journal. Of the six others, two are cut off from it: too few answer, so it stays silent until they are back.
+/// 0 loses its journal. Of the six others, two are cut off from it: too few answer, so it stays silent until they are
+/// back.
 pub(super) fn lost_disk(plan: &mut Plan, chance: &mut Chance) {
     plan.losers = vec![0];
     let silent = [1, 2].into_iter().flat_map(|holder| [Act::Cut(0, holder), Act::Cut(holder, 0)]);
@@ -43,8 +44,8 @@ pub(super) fn lost_disk(plan: &mut Plan, chance: &mut Chance) {
     ];
 }
 
-/// Batches stop reaching 0, so that a block becomes final whose bodies it lacks. 3 dies, so nothing goes on without 0: it
-/// is asked to verify the next block, whose parent it cannot execute, and must fetch the parent's bodies.
+/// Batches stop reaching 0, so that a block becomes final whose bodies it lacks. 3 dies, so nothing goes on without 0:
+/// it is asked to verify the next block, whose parent it cannot execute, and must fetch the parent's bodies.
 pub(super) fn parent_without_bodies(plan: &mut Plan, _: &mut Chance) {
     plan.script = vec![
         after_ms(500, vec![withhold(&ALL, &[0], &[Sort::Batches])]),
@@ -54,7 +55,8 @@ pub(super) fn parent_without_bodies(plan: &mut Plan, _: &mut Chance) {
     ];
 }
 
-/// 0 loses power after its certification is durable and before the block is final, when its vote log has been cut already.
+/// 0 loses power after its certification is durable and before the block is final, when its vote log has been cut
+/// already.
 pub(super) fn restart_certified(plan: &mut Plan, chance: &mut Chance) {
     plan.compact_bytes = 4 << 10;
     plan.script = vec![
@@ -80,8 +82,8 @@ pub(super) fn votes_wiped(plan: &mut Plan, chance: &mut Chance) {
     ];
 }
 
-/// 0 finds an older copy of everything, which is consistent in itself. The others have seen votes that it lacks: it must
-/// not vote before a floor.
+/// 0 finds an older copy of everything, which is consistent in itself. The others have seen votes that it lacks: it
+/// must not vote before a floor.
 pub(super) fn directory_put_back(plan: &mut Plan, chance: &mut Chance) {
     plan.losers = vec![0];
     plan.script = vec![

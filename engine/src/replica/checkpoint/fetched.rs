@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The file is the common part of a checkpoint and, in chunks of its own, the evidence: bytes (4). It is complete or
-//! not there. Until the checkpoint that is made of it is durable, the journal goes on at the height before as if nothing
-//! had happened.
+//! not there. Until the checkpoint that is made of it is durable, the journal goes on at the height before as if
+//! nothing had happened.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -98,9 +98,9 @@ impl FetchedState {
         Checkpoint { common, evidence, boots, replay_from: position, positions, hints: Vec::new() }
     }
 
-    /// Writes into the journal what a start needs that goes on from here: the record of the height, and what the journal
-    /// has recovered and is still of use above it. What comes back is the checkpoint of that start. Nothing of it counts
-    /// before the checkpoint is durable, and it must not be so before the journal is.
+    /// Writes into the journal what a start needs that goes on from here: the record of the height, and what the
+    /// journal has recovered and is still of use above it. What comes back is the checkpoint of that start. Nothing of
+    /// it counts before the checkpoint is durable, and it must not be so before the journal is.
     ///
     /// Something must stand before it, durably ([`Boot::nothing_new`]): a journal of which nothing was released is one
     /// that begins at the genesis.

@@ -201,7 +201,8 @@ pub(super) fn read_evidence(local: &mut ChunkReader<impl Read>) -> io::Result<Ve
     read_bytes(local)
 }
 
-/// Bytes with their length (4) before them. Memory grows with the bytes that come, not with the length that is announced.
+/// Bytes with their length (4) before them. Memory grows with the bytes that come, not with the length that is
+/// announced.
 fn read_bytes(from: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;

@@ -1,4 +1,5 @@
-//! Checkpoints: the state of all chains at a height, in one file, with the place from which a start replays the journal.
+//! Checkpoints: the state of all chains at a height, in one file, with the place from which a start replays the
+//! journal.
 //!
 //! ```text
 //! journal    ─batch─batch─record 7─batch─block─record 8─batch─batch─record 9─ ..
@@ -11,8 +12,8 @@
 //! and deliveries must have the state root of the height, and the journal must have the record of that height with the
 //! same block and root. One that does not fit is not used; the journal is read from an older one, or whole.
 //!
-//! When one is due is a function of the height and of the bytes of all batches up to it ([`Schedule`]), so validators with
-//! the same settings take theirs at the same heights.
+//! When one is due is a function of the height and of the bytes of all batches up to it ([`Schedule`]), so validators
+//! with the same settings take theirs at the same heights.
 
 mod chunks;
 mod fetched;

@@ -6,11 +6,11 @@
 //!                           └── pruned here; an audit begins here      └── a start goes on here
 //! ```
 //!
-//! The journal is pruned only where a checkpoint stands, so that everything above it can be audited. It is pruned at the
-//! first checkpoint after which no more stands than the operator wants, and never above the last but one: the newest
-//! may be one that cannot be used. Nor is it pruned so high that a peer which is a little behind finds nothing. Of the
-//! checkpoints between, as many stay as will be needed: one for each quarter of what is kept. A checkpoint that a peer is
-//! fetching stays, and the journal behind it, for a while.
+//! The journal is pruned only where a checkpoint stands, so that everything above it can be audited. It is pruned at
+//! the first checkpoint after which no more stands than the operator wants, and never above the last but one: the
+//! newest may be one that cannot be used. Nor is it pruned so high that a peer which is a little behind finds nothing.
+//! Of the checkpoints between, as many stay as will be needed: one for each quarter of what is kept. A checkpoint that
+//! a peer is fetching stays, and the journal behind it, for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -81,7 +81,8 @@ impl Retention {
     }
 
     /// What becomes of these checkpoints, ascending, of which the newest was written now and read back. `base` is where
-    /// the journal begins: at its start, or where it was pruned. Those that are `held` stay, and the journal behind them.
+    /// the journal begins: at its start, or where it was pruned. Those that are `held` stay, and the journal behind
+    /// them.
     #[must_use]
     pub fn plan(
         &self,

@@ -152,7 +152,8 @@ fn bodies_that_are_here_are_not_fetched_again() {
     assert_eq!(asked.borrow().len(), before, "{:?}", asked.borrow());
 }
 
-/// A network of the last release goes on with one validator of this one, which sends nothing that the others cannot read.
+/// A network of the last release goes on with one validator of this one, which sends nothing that the others cannot
+/// read.
 #[test]
 fn peers_of_the_last_release_are_asked_in_their_own_words() {
     let mut rig = Rig::new(4);

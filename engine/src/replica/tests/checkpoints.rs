@@ -1,4 +1,5 @@
-//! Checkpoints of real journals: recovery from each leads to where the whole journal leads, and no changed byte is used.
+//! Checkpoints of real journals: recovery from each leads to where the whole journal leads, and no changed byte is
+//! used.
 
 use std::io::{Cursor, ErrorKind};
 

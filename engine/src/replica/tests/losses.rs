@@ -520,7 +520,8 @@ fn two_logs_tell_what_one_of_them_has_lost() {
     assert_eq!(emptied, losses(true, false), "three validators cannot do without the votes of one");
 }
 
-/// Own batches that lie where nothing can be ordered yet must not keep a validator from sealing: a liar could make them.
+/// Own batches that lie where nothing can be ordered yet must not keep a validator from sealing: a liar could make
+/// them.
 #[test]
 fn own_batches_off_the_path_do_not_keep_a_validator_from_sealing() {
     let mut rig = Rig::new(4);

@@ -213,9 +213,9 @@ impl Directory {
         }
     }
 
-    /// Writes each captured checkpoint, reads it back and prunes the journal, and keeps what is fetched of a state, until
-    /// the senders are gone. `busy` is cleared after each checkpoint; `tell` hands an input to the replica. One that is not
-    /// written when the validator stops is left for the next start.
+    /// Writes each captured checkpoint, reads it back and prunes the journal, and keeps what is fetched of a state,
+    /// until the senders are gone. `busy` is cleared after each checkpoint; `tell` hands an input to the replica. One
+    /// that is not written when the validator stops is left for the next start.
     pub fn run(
         &self,
         work: &Receiver<CheckpointWork>,

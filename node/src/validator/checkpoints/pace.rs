@@ -9,8 +9,8 @@ use crate::validator::clock::Clock;
 
 /// Bytes of a piece.
 pub const PIECE_BYTES: usize = 1 << 20;
-/// The thread rests so many times as long as it has worked, so that it takes a small part of a core and of the disk: all
-/// validators write theirs at the same height, and some share a machine.
+/// The thread rests so many times as long as it has worked, so that it takes a small part of a core and of the disk:
+/// all validators write theirs at the same height, and some share a machine.
 const RESTS: u32 = 15;
 /// …and a scrubber so many times: it never has an end, and may take 2 % of a core.
 const SCRUB_RESTS: u32 = 63;
@@ -99,9 +99,9 @@ impl Write for PacedWriter<'_> {
     }
 }
 
-/// Has the system begin to write what it holds of a file, so that little is left for the sync at the end. This is no sync:
-/// one for each piece would have the file system write down each time how long the file is, and the journal's syncs would
-/// wait behind that.
+/// Has the system begin to write what it holds of a file, so that little is left for the sync at the end. This is no
+/// sync: one for each piece would have the file system write down each time how long the file is, and the journal's
+/// syncs would wait behind that.
 fn start_writing(file: &File) -> io::Result<()> {
     // SAFETY: the descriptor is open for as long as `file` is borrowed, and the call touches no memory of ours.
     match unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) } {

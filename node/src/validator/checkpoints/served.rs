@@ -25,8 +25,8 @@ impl ServedStates {
         Self { files, known: BTreeMap::new() }
     }
 
-    /// The answer to a peer, and the height of the checkpoint of which it has a part. What cannot be read is not there: the
-    /// peer asks another one.
+    /// The answer to a peer, and the height of the checkpoint of which it has a part. What cannot be read is not there:
+    /// the peer asks another one.
     pub fn answer(&mut self, read: StateRead) -> (PeerMessage, Option<Height>) {
         match read {
             StateRead::States => {

@@ -17,8 +17,8 @@ pub struct CheckpointTaker {
     pub keeper: Keeper,
     pub states: Chains,
     pub files: Sender<CheckpointWork>,
-    /// Whether one is being written: no other one is captured then, so that pages are kept at most twice. The one at the
-    /// end of an epoch is captured nevertheless, because the validator starts again with it.
+    /// Whether one is being written: no other one is captured then, so that pages are kept at most twice. The one at
+    /// the end of an epoch is captured nevertheless, because the validator starts again with it.
     pub busy: Arc<AtomicBool>,
     /// Limits the line about one that is left out.
     pub left_out: LogLimit<()>,

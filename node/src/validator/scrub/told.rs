@@ -1,5 +1,5 @@
-//! What the scrubber says in the log: each place once in a while, and no more than a few in a round, for a disk that dies
-//! has thousands.
+//! What the scrubber says in the log: each place once in a while, and no more than a few in a round, for a disk that
+//! dies has thousands.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

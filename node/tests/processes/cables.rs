@@ -1,0 +1,171 @@
+//! Cables between validators that are cut, joined and bad, at full load: every datagram between two validators goes
+//! through a relay that belongs to the test.
+
+use std::fs;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use engine::types::Height;
+
+use crate::storms::Storm;
+use crate::testbed::{Testbed, wait};
+
+/// The longest datagram.
+const DATAGRAM_BYTES: usize = 1 << 16;
+/// How often a relay with nothing to do looks whether the test is over.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What one cable does with datagrams, for both directions.
+#[derive(Default)]
+struct Cable {
+    /// Of a thousand.
+    lost: AtomicU64,
+    passed: AtomicU64,
+}
+
+impl Cable {
+    /// Whether the next datagram arrives. Which ones do not is the same each time.
+    fn passes(&self) -> bool {
+        let number = self.passed.fetch_add(1, Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        number % 1_000 >= self.lost.load(Relaxed)
+    }
+}
+
+/// All cables of a network of four.
+struct Cables {
+    cables: Vec<((usize, usize), Arc<Cable>)>,
+    over: Arc<AtomicBool>,
+    relays: Vec<JoinHandle<()>>,
+}
+
+impl Cables {
+    /// Has each validator call each other one through a relay. None of them runs yet.
+    fn lay(testbed: &Testbed) -> Self {
+        let mut all = Self { cables: Vec::new(), over: Arc::default(), relays: Vec::new() };
+        for one in 0..4 {
+            for other in one + 1..4 {
+                let cable = Arc::new(Cable::default());
+                all.relay(testbed, (one, other), &cable);
+                all.relay(testbed, (other, one), &cable);
+                all.cables.push(((one, other), cable));
+            }
+        }
+        all
+    }
+
+    /// What `caller` knows as the address of `called` is that of a relay from now on.
+    fn relay(&mut self, testbed: &Testbed, (caller, called): (usize, usize), cable: &Arc<Cable>) {
+        let [of_caller, of_called] = [caller, called].map(|index| {
+            let file = testbed.network.members[index].config_file();
+            (fs::read_to_string(&file).unwrap(), file)
+        });
+        let address = of_called.0.lines().find_map(|line| line.strip_prefix("peers = \"")).unwrap();
+        let address: SocketAddr = address.trim_end_matches('"').parse().unwrap();
+        let near = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let far = UdpSocket::bind("127.0.0.1:0").unwrap();
+        far.connect(address).unwrap();
+        let (known, relayed) = (format!("address = \"{address}\""), near.local_addr().unwrap());
+        assert_eq!(of_caller.0.matches(&known).count(), 1, "{}", of_caller.0);
+        fs::write(&of_caller.1, of_caller.0.replace(&known, &format!("address = \"{relayed}\""))).unwrap();
+        // Where the caller was heard from last: it may come back on another port.
+        let back = Arc::new(Mutex::new(None));
+        for is_forth in [true, false] {
+            let (near, far) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            let (cable, over, back) = (Arc::clone(cable), Arc::clone(&self.over), Arc::clone(&back));
+            self.relays.push(std::thread::spawn(move || {
+                let (from, mut bytes) = (if is_forth { &near } else { &far }, vec![0; DATAGRAM_BYTES]);
+                from.set_read_timeout(Some(LOOK_EVERY)).unwrap();
+                while !over.load(Relaxed) {
+                    // Nothing has come, or nobody listens at the other end.
+                    let Ok((count, sender)) = from.recv_from(&mut bytes) else { continue };
+                    if is_forth {
+                        *back.lock().unwrap() = Some(sender);
+                    }
+                    if !cable.passes() {
+                        continue;
+                    }
+                    let _lost = match (is_forth, *back.lock().unwrap()) {
+                        (true, _) => far.send(&bytes[..count]),
+                        (false, Some(caller)) => near.send_to(&bytes[..count], caller),
+                        (false, None) => Ok(0),
+                    };
+                }
+            }));
+        }
+    }
+
+    /// Cables lose so many of a thousand datagrams from now on.
+    fn lose(&self, lost: u64, which: impl Fn(usize, usize) -> bool) {
+        for ((one, other), cable) in &self.cables {
+            if which(*one, *other) {
+                cable.lost.store(lost, Relaxed);
+            }
+        }
+    }
+
+    fn cut(&self, which: impl Fn(usize, usize) -> bool) {
+        self.lose(1_000, which);
+    }
+
+    fn join(&self) {
+        self.lose(0, |_, _| true);
+    }
+}
+
+impl Drop for Cables {
+    fn drop(&mut self) {
+        self.over.store(true, Relaxed);
+        self.relays.drain(..).for_each(|relay| relay.join().unwrap());
+    }
+}
+
+/// The highest height that any of these has committed.
+pub fn tip(testbed: &Testbed, of: &[usize]) -> Option<Height> {
+    of.iter().filter_map(|index| Some(testbed.try_client(*index)?.welcome().as_of.height)).max()
+}
+
+/// Waits until these commit nothing new: what was under way has arrived.
+pub fn still(testbed: &Testbed, of: &[usize]) -> Option<Height> {
+    let mut last = tip(testbed, of);
+    wait("those that can commit nothing stand still", || {
+        std::thread::sleep(Duration::from_secs(1));
+        let before = std::mem::replace(&mut last, tip(testbed, of));
+        before.is_some() && before == last
+    });
+    last
+}
+
+#[test]
+fn cut_cables_stop_nobody_who_has_a_quorum_and_lose_nothing() {
+    let mut testbed = Testbed::new(4, 4_000);
+    let cables = Cables::lay(&testbed);
+    (0..4).for_each(|index| testbed.spawn(index));
+    testbed.ready();
+    let storm = Storm::begin(&testbed);
+
+    cables.cut(|_, other| other == 3);
+    let alone = still(&testbed, &[3]);
+    storm.goes_on(&testbed, &[0, 1, 2], "one is cut off");
+    assert_eq!(tip(&testbed, &[3]), alone, "it hears of nothing");
+    cables.join();
+    storm.goes_on(&testbed, &[3], "it is not any more");
+
+    cables.cut(|one, other| (one, other) == (0, 1));
+    storm.goes_on(&testbed, &[0, 1, 2, 3], "two cannot hear each other");
+    cables.join();
+
+    cables.cut(|one, other| (one < 2) != (other < 2));
+    let before = still(&testbed, &[0, 1, 2, 3]);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(tip(&testbed, &[0, 1, 2, 3]), before, "a half commits nothing");
+    cables.join();
+    storm.goes_on(&testbed, &[0, 1, 2, 3], "halves were joined");
+
+    cables.lose(100, |_, _| true);
+    storm.goes_on(&testbed, &[0, 1, 2, 3], "each tenth datagram is lost");
+    cables.join();
+    storm.end(testbed);
+}
