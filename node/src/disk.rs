@@ -22,6 +22,14 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
     }
 }
 
+/// Whether a place, which need not exist, lies in a directory or is it.
+pub(crate) fn lies_within(place: &Path, directory: &Path) -> bool {
+    let Ok(directory) = directory.canonicalize() else { return false };
+    let place = std::path::absolute(place).unwrap_or_else(|_| place.to_owned());
+    let there = place.ancestors().find_map(|place| place.canonicalize().ok());
+    there.is_some_and(|place| place.starts_with(&directory))
+}
+
 /// Gives a file or directory that is whole and synced its name, durably: the old one is there, or this one.
 ///
 /// # Errors

@@ -6,7 +6,7 @@
 use std::io;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::{LevelFilter, ParseError};
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{Config, ConfigError};
 
@@ -67,8 +67,14 @@ pub fn filter_of(config: &Config) -> Result<EnvFilter, ConfigError> {
 ///
 /// # Errors
 /// They cannot be read.
-fn log_filter(directives: &str) -> Result<EnvFilter, ParseError> {
-    let configured = EnvFilter::try_new(directives)?;
+fn log_filter(directives: &str) -> Result<EnvFilter, String> {
+    // A word that is no level would be a target of which everything is written, and of nothing else anything.
+    let is_word = |directive: &&str| !directive.is_empty() && !directive.contains(['=', '[']);
+    let mut words = directives.split(',').map(str::trim).filter(is_word);
+    if let Some(word) = words.find(|word| word.parse::<LevelFilter>().is_err()) {
+        return Err(format!("`{word}` is no level; of a target say how much, as in info,{word}=debug"));
+    }
+    let configured = EnvFilter::try_new(directives).map_err(|error| error.to_string())?;
     // The level of everything that has no directive of its own.
     let base = directives.split(',').filter_map(|directive| directive.trim().parse().ok()).next_back();
     let base = base.unwrap_or(LevelFilter::OFF);
@@ -161,5 +167,11 @@ mod tests {
     #[test]
     fn directives_that_cannot_be_read_are_refused() {
         assert!(log_filter("node=loud").is_err());
+        for (wrong, word) in [("inof", "inof"), ("info,quinn", "quinn"), ("node=debug, warm", "warm")] {
+            assert!(log_filter(wrong).unwrap_err().starts_with(&format!("`{word}` is no level")), "{wrong}");
+        }
+        assert!(
+            ["WARN", "info,quinn=debug", "warn,node[span]=trace"].iter().all(|good| log_filter(good).is_ok())
+        );
     }
 }

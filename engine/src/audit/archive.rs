@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{AuditError, Finding, directory};
 use crate::store::{Position, Record, Replay};
 
-/// What was archived of a network, read in order and from height 1 on. Nothing in it is believed.
+/// What was archived of a network, read in order and from the first height on. Nothing in it is believed.
 pub trait Archive {
     /// The records of the next heights, at least one: of each height its batches, and then its block. Empty at the end.
     ///

@@ -25,6 +25,7 @@
 //! `state_root` by the oracle's own execution.
 
 mod archive;
+mod begin;
 mod checks;
 mod chronicle;
 mod directory;
@@ -45,7 +46,6 @@ use rayon::prelude::*;
 pub use self::archive::Archive;
 use self::archive::{Archived, Journal, Source};
 use self::chronicle::Chronicle;
-use self::epochs::Epochs;
 pub use self::finding::{Finding, FindingKind, Wrong};
 pub use self::records::{
     BaseChain, BaseCheckpoint, BaseHandover, Committed, CommittedChain, Entry, FinalBlock, FinalityCheck,
@@ -53,7 +53,7 @@ pub use self::records::{
 };
 pub use self::report::{AuditReport, Supply};
 use crate::limits::PUBLIC_KEY_BYTES;
-use crate::store::{LogKind, Owner, Position, Record, Replay, StoreError};
+use crate::store::{LogKind, Record, StoreError};
 use crate::types::{
     Digest, Epoch, Genesis, Head, Height, Members, Outcome, PacketRun, Support, Transaction, TransactionId,
 };
@@ -166,8 +166,9 @@ impl Auditor {
         Ok(self.reported(walk, finding))
     }
 
-    /// Audits an archive from the genesis on, and behind it the data directory whose journal goes on from there, if
-    /// one is named. `progress` is told of both, one after the other.
+    /// Audits an archive from the genesis on, or from the state from which the network was rebuilt, and behind it the
+    /// data directory whose journal goes on from there, if one is named. `progress` is told of both, one after the
+    /// other.
     ///
     /// # Errors
     /// As [`Self::audit`].
@@ -179,10 +180,16 @@ impl Auditor {
         visit: &mut Visitor<'_>,
     ) -> Result<AuditReport, AuditError> {
         let mut walk = Walk::new(directory.unwrap_or(at), &self.genesis);
-        if self.chronicle.base().0 > 0 {
+        walk.report.archived_to = Some(Height(0));
+        if self.genesis.origin().is_some() {
+            let base = self.format.origin_state(at);
+            let begun = base.and_then(|base| self.begin_with(&base, &mut walk));
+            if let Err(finding) = begun {
+                return Ok(self.reported(walk, Some(finding)));
+            }
+        } else if self.chronicle.base().0 > 0 {
             self.replace_chronicle(Chronicle::new(&self.genesis));
         }
-        walk.report.archived_to = Some(Height(0));
         let mut finding = self.read(&mut Archived(archive), &mut walk, progress, visit)?;
         walk.report.archived_to = Some(walk.report.height);
         walk.skip_to = walk.report.height;
@@ -277,127 +284,6 @@ impl Auditor {
                 return Ok(damage);
             }
         }
-    }
-
-    /// Goes on behind the last height of an archive, if the journal has everything from there on.
-    fn go_on(
-        &mut self,
-        data: &Path,
-        owner: &Owner,
-        replay: &mut Replay,
-        archived_to: Height,
-        walk: &mut Walk,
-    ) -> Result<(), Finding> {
-        let (first, released) = (replay.first(), replay.released());
-        let nothing = Position::from_raw(0);
-        let (from, fetched) = self.first_height(replay);
-        replay.rewind();
-        let is_whole = first == nothing && (!fetched || from == Some(Height(1)));
-        walk.report.kept_from = from;
-        // Of the heights up to that of the checkpoint batches may be gone, though their blocks are there.
-        let base = match is_whole {
-            true => None,
-            false => Some(self.format.base_checkpoint(data, owner, released)?.record.height),
-        };
-        let begins = base.map(Height::next).max(from);
-        match begins.filter(|begins| *begins > archived_to.next()) {
-            None => Ok(()),
-            Some(begins) => {
-                let what = "the journal that goes on from the archive";
-                let expected = format!(
-                    "all from height {} on, for the archive ends with height {archived_to}: archive from a validator that \
-                     has more",
-                    archived_to.next()
-                );
-                let found = format!("all from height {begins} on");
-                Err(Wrong::new(what, expected, found).at(data.join("journal"), 0))
-            }
-        }
-    }
-
-    /// Begins with the genesis; or, where the journal was pruned, with the oldest checkpoint behind which it has all.
-    /// Where it was pruned in its first segment only, and no checkpoint can be used, it may still have all.
-    fn begin(
-        &mut self,
-        data: &Path,
-        owner: &Owner,
-        replay: &mut Replay,
-        walk: &mut Walk,
-    ) -> Result<(), Finding> {
-        let (first, released) = (replay.first(), replay.released());
-        let nothing = Position::from_raw(0);
-        let (from, fetched) = self.first_height(replay);
-        replay.rewind();
-        // One that goes on from a fetched state has not begun at the genesis, though nothing of it may be gone.
-        let is_whole = first == nothing && (!fetched || from == Some(Height(1)));
-        if !is_whole {
-            // Said also where there is no checkpoint to begin with.
-            walk.report.kept_from = from;
-            walk.report.height = Height(from.map_or(0, |from| from.0.saturating_sub(1)));
-            walk.report.audited_above = walk.report.height;
-        }
-        let needs_base = released > nothing || !is_whole;
-        let base = needs_base.then(|| self.format.base_checkpoint(data, owner, released));
-        let base = match base {
-            Some(Ok(base)) => base,
-            Some(Err(finding)) if !is_whole && from.is_some() => return Err(finding),
-            Some(Err(_)) | None => {
-                walk.report.kept_from = Some(Height(1));
-                if self.chronicle.base().0 > 0 {
-                    self.replace_chronicle(Chronicle::new(&self.genesis));
-                }
-                return Ok(());
-            }
-        };
-        let wrong = |wrong: Wrong| wrong.at(base.file.clone(), 0);
-        let epochs = Epochs::of_checkpoint(&self.genesis, &*self.finality, &base).map_err(wrong)?;
-        checks::block(&*self.finality, (epochs.members(), self.support), &base.record).map_err(wrong)?;
-        let chronicle = Chronicle::from_checkpoint(&self.genesis, &base, epochs).map_err(wrong)?;
-        for handover in &base.handovers {
-            self.is_no_fork(&handover.block).map_err(wrong)?;
-        }
-        let height = base.record.height;
-        match self.chronicle.chapter(height) {
-            Some(chapter) if chapter.digest == *base.record.block.digest() => {
-                chapter.compare(&base.record).map_err(wrong)?;
-            }
-            Some(chapter) => {
-                let what = format!("the block at height {height}, of the checkpoint");
-                let expected = format!("{}, as in another directory", chapter.digest);
-                return Err(wrong(Wrong::fork(what, expected, base.record.block.digest())));
-            }
-            None => self.replace_chronicle(chronicle),
-        }
-        replay.seek(base.replay_from).map_err(|error| {
-            let what = "where the journal is read from behind the checkpoint";
-            wrong(Wrong::new(what, "a record of the journal", error))
-        })?;
-        walk.report.kept_from.get_or_insert(height.next());
-        walk.report.audited_above = height;
-        walk.skip_to = height;
-        walk.report.height = height;
-        walk.report.block = *base.record.block.digest();
-        walk.report.state_root = base.record.state_root;
-        walk.epoch = base.record.block.header().epoch;
-        walk.pass(&base.record.block, &self.chronicle);
-        Ok(())
-    }
-
-    /// The height of the first block in what is left of a journal, and whether a fetched state stands before it.
-    /// Nothing else about it is believed.
-    fn first_height(&self, replay: &mut Replay) -> (Option<Height>, bool) {
-        let mut fetched = false;
-        let first = replay.find_map(|record| {
-            match record.ok().map(|record| self.format.read(record.kind, record.bytes)) {
-                Some(Ok(Entry::Committed(committed))) => Some(Some(committed.height)),
-                Some(Ok(entry)) => {
-                    fetched |= matches!(entry, Entry::Fetched);
-                    None
-                }
-                Some(Err(_)) | None => Some(None),
-            }
-        });
-        (first.flatten(), fetched)
     }
 
     /// Whether no other block of the same height is known.

@@ -111,6 +111,12 @@ pub trait JournalFormat: Send + Sync {
         first: Position,
     ) -> Result<Box<BaseCheckpoint>, Finding>;
 
+    /// The state from which the network was rebuilt, as an archive has it.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be read: what is wrong with which file.
+    fn origin_state(&self, archive: &Path) -> Result<Box<BaseCheckpoint>, Finding>;
+
     /// What a record says.
     ///
     /// # Errors

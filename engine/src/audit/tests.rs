@@ -40,6 +40,11 @@ impl JournalFormat for Numbered {
         self.1.clone().map(Box::new).ok_or_else(none)
     }
 
+    fn origin_state(&self, archive: &Path) -> Result<Box<BaseCheckpoint>, Finding> {
+        let none = || Wrong::new("the state of the origin", "a file", "none").at(archive.to_owned(), 0);
+        self.1.clone().map(Box::new).ok_or_else(none)
+    }
+
     fn read(&self, kind: u8, bytes: Vec<u8>) -> Result<Entry, Wrong> {
         assert_eq!(kind, 7, "what the journal was written with");
         let place = usize::from(u16::from_le_bytes(bytes.try_into().unwrap()));

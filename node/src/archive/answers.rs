@@ -19,15 +19,15 @@ use crate::validator::search::Unanswered;
 /// Heights that a question about a feed looks at, with the two before that it may need.
 const FEED_HEIGHTS: u64 = 256 + 2;
 
-/// A client of an archive of this network.
+/// A client of an archive of this network, which begins with a height: 0 unless it was rebuilt.
 ///
 /// # Errors
 /// There is no archive in the directory.
-pub fn client(directory: &Path, network: Digest) -> Result<Client, ArchiveError> {
+pub fn client(directory: &Path, (network, root): (Digest, Height)) -> Result<Client, ArchiveError> {
     let archive = Archive::open(directory)?;
     let as_of = AsOf { height: archive.last(), behind: Some(0) };
     let records = ArchiveRecords::new(archive, network);
-    let mut answers = Answers { records, feed_blocks: FeedBlocks::default() };
+    let mut answers = Answers { records, root, feed_blocks: FeedBlocks::default() };
     let standing = Standing { epoch: Epoch(0), role: Role::Observer };
     let welcome = Welcome { validator: ValidatorIndex(u16::MAX), as_of, standing };
     Ok(Client::local(network, welcome, Box::new(move |query| (as_of, answers.answer(query)))))
@@ -35,6 +35,8 @@ pub fn client(directory: &Path, network: Digest) -> Result<Client, ArchiveError>
 
 struct Answers {
     records: ArchiveRecords,
+    /// The height with which the network begins.
+    root: Height,
     /// What was read last for a feed.
     feed_blocks: FeedBlocks,
 }
@@ -78,7 +80,7 @@ impl Answers {
         }
         let (directory, exists) = (archive.directory().to_owned(), archive.file_of(height).is_some());
         let missing = || Unanswered::NotFound(ArchiveError::FileMissing { directory, height }.to_string());
-        (exists || height.0 == 0).then_some(()).ok_or_else(missing)
+        (exists || height <= self.root).then_some(()).ok_or_else(missing)
     }
 
     fn transaction(
@@ -110,7 +112,7 @@ impl Answers {
             }
         }
         let archive = self.records.archive();
-        let (last, gaps) = (archive.last(), archive.gaps());
+        let (last, gaps) = (archive.last(), archive.gaps(self.root));
         let gaps =
             gaps.iter().map(|(from, to)| format!("; the files with heights {from} to {to} are not here"));
         let none = || format!("no transaction {id} is in the archive, which ends with height {last}");
@@ -119,7 +121,7 @@ impl Answers {
 
     fn feed(&mut self, query: &FeedQuery) -> Result<FeedAnswer, Unanswered> {
         let last = self.records.archive().last();
-        let from = Height(query.from.height.0.max(1));
+        let from = query.from.height.max(self.root.next());
         if from <= last {
             self.is_there(from)?;
         }

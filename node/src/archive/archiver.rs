@@ -6,8 +6,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context as _;
+use engine::replica::FetchedState;
 use engine::store::Position;
-use engine::types::{Digest, Genesis, Height};
+use engine::types::{Digest, Genesis, Height, Support};
 use kernels::sha2::sha256;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +20,8 @@ use super::write::{FileWriter, Written, replace};
 use super::{Archive, ArchiveFile};
 use crate::config::genesis::HEADER_FILE;
 use crate::disk::free_bytes;
-use crate::validator::ordering;
+use crate::network::STATE_FILE;
+use crate::validator::ordering::{self, Certificates};
 use crate::verify::VerifyError;
 
 /// Uncompressed bytes after which a file ends, with the next height that has a certificate.
@@ -64,11 +67,20 @@ pub(super) struct Archiver {
 
 impl Archiver {
     /// Opens an archive, or makes one, and looks for its next height in the journal of a data directory.
-    pub fn open(data: &Path, directory: &Path, genesis: &Genesis) -> anyhow::Result<Self> {
+    ///
+    /// Of a network that was rebuilt the archive keeps the state as well from which it goes on.
+    pub fn open(
+        data: &Path,
+        directory: &Path,
+        (genesis, genesis_file): (&Genesis, &Path),
+    ) -> anyhow::Result<Self> {
         fs::create_dir_all(directory).map_err(ArchiveError::io("creating", directory))?;
         let lock = lock(directory)?;
         let network = *genesis.network();
         name_network(directory, genesis)?;
+        if genesis.origin().is_some() {
+            keep_state(directory, genesis, &genesis_file.with_file_name(STATE_FILE))?;
+        }
         let tip = end_of(directory, &network)?.unwrap_or_else(|| Tip::genesis(genesis));
         let note = note(directory);
         if let Some(note) = note.as_ref().filter(|note| note.height > tip.height) {
@@ -198,6 +210,22 @@ fn name_network(directory: &Path, genesis: &Genesis) -> Result<(), ArchiveError>
         Err(error) if error.kind() == ErrorKind::NotFound => replace(&path, genesis.header()),
         Err(error) => Err(ArchiveError::io("reading", &path)(error)),
     }
+}
+
+/// Puts the state beside the files from which a rebuilt network goes on, if it is that which the genesis names.
+fn keep_state(directory: &Path, genesis: &Genesis, from: &Path) -> anyhow::Result<()> {
+    let to = directory.join(STATE_FILE);
+    if to.exists() {
+        return Ok(());
+    }
+    let bytes = fs::read(from).map_err(ArchiveError::io("reading", from)).with_context(|| {
+        format!("an archive of a rebuilt network keeps the state from which it goes on; put {STATE_FILE} beside the genesis")
+    })?;
+    let state = FetchedState::read(genesis.network(), &bytes[..]);
+    let state = state.map_err(ArchiveError::io("reading", from))?;
+    let is_it = state.check((genesis, Support::OURS), &Certificates::new(genesis)?);
+    is_it.with_context(|| format!("{}: not the state from which the network was rebuilt", from.display()))?;
+    Ok(replace(&to, &bytes)?)
 }
 
 /// The end of the last file, every byte of which is checked; none where there is no file.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use engine::audit::{Archive as AuditSource, Finding, FindingKind};
 use engine::store::{Position, Record};
-use engine::types::{Digest, Height};
+use engine::types::{Digest, Genesis, Height};
 use serde::Serialize;
 
 use super::error::{ArchiveError, Flaw};
@@ -30,9 +30,10 @@ impl ArchivedFile {
     /// All files, every byte of which is read, and what is missing between them; `progress` is told how many were read
     /// of how many.
     #[must_use]
-    pub fn list(archive: &Archive, network: &Digest, progress: &dyn Fn(u64, u64)) -> Vec<Self> {
-        let mut listed = Vec::new();
-        let (mut next, mut block) = (Height(1), Some(*network));
+    pub fn list(archive: &Archive, genesis: &Genesis, progress: &dyn Fn(u64, u64)) -> Vec<Self> {
+        let (mut listed, network) = (Vec::new(), genesis.network());
+        let (root, block) = genesis.root();
+        let (mut next, mut block) = (root.next(), Some(block));
         for (place, (first, last)) in archive.files.iter().copied().enumerate() {
             progress(place as u64, archive.files.len() as u64);
             if first > next {
@@ -109,9 +110,10 @@ pub struct AuditedArchive {
 impl AuditedArchive {
     /// At the first height.
     #[must_use]
-    pub fn new(archive: Archive, network: Digest) -> Self {
+    pub fn new(archive: Archive, genesis: &Genesis) -> Self {
         let left = archive.files.iter().copied().collect();
-        Self { archive, network, left, open: None, next: Height(1) }
+        let (network, (root, _)) = (*genesis.network(), genesis.root());
+        Self { archive, network, left, open: None, next: root.next() }
     }
 
     fn finding(&self, error: ArchiveError) -> Finding {

@@ -24,6 +24,9 @@ pub enum ArchiveError {
     /// There is nothing to read.
     #[error("{}: no archive, for there is no file FIRST-LAST.archive; `millrace archive` makes one", .0.display())]
     NoArchive(PathBuf),
+    /// The archive lies in what is archived.
+    #[error("{}: this lies in the data directory itself, and would be lost with it: name another directory", .0.display())]
+    Within(PathBuf),
     /// Another process archives into the directory.
     #[error("{}: another `millrace archive` writes this archive; let one of them do it", .0.display())]
     InUse(PathBuf),
@@ -172,6 +175,7 @@ impl ArchiveError {
         matches!(
             self,
             Self::NoArchive(_)
+                | Self::Within(_)
                 | Self::InUse(_)
                 | Self::OtherNetwork { .. }
                 | Self::LastFileMissing { .. }

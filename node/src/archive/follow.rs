@@ -6,8 +6,11 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::archiver::{Archiver, Passed};
+use super::error::ArchiveError;
 use super::write::Written;
-use crate::cli::{ArchiveArgs, genesis_beside, grouped, print_json, progress_bar};
+use crate::cli::{ArchiveArgs, genesis_file_beside, grouped, print_json, progress_bar};
+use crate::config::genesis;
+use crate::disk::lies_within;
 use crate::{signals, verify};
 
 /// How often a journal that is followed is looked at again.
@@ -16,12 +19,16 @@ const POLL: Duration = Duration::from_secs(1);
 /// Archives what a data directory has, and what comes, if that is wanted.
 ///
 /// # Errors
-/// The directory or the genesis cannot be used; [`ArchiveError`](super::ArchiveError).
+/// The directory or the genesis cannot be used; [`ArchiveError`].
 pub fn archive(args: &ArchiveArgs) -> Result<bool> {
     verify::check_data(&args.data)?;
-    let genesis = genesis_beside(&args.data, args.genesis.as_deref())?;
-    let mut archiver = Archiver::open(&args.data, &args.to, &genesis)?;
-    let first = archiver.height().next();
+    if lies_within(&args.to, &args.data) {
+        return Err(ArchiveError::Within(args.to.clone()).into());
+    }
+    let file = genesis_file_beside(&args.data, args.genesis.as_deref())?;
+    let genesis = genesis::load(&file)?;
+    let mut archiver = Archiver::open(&args.data, &args.to, (&genesis, &file))?;
+    let (first, begin) = (archiver.height().next(), grouped(genesis.root().0.next().0));
     let mut files = Vec::new();
     let mut told = |written: Written| {
         let Written { first, last, bytes, plain_bytes } = written;
@@ -33,7 +40,7 @@ pub fn archive(args: &ArchiveArgs) -> Result<bool> {
         }
     };
     if args.follow {
-        follow(&mut archiver, args.every, &mut told)?;
+        follow(&mut archiver, &begin, args.every, &mut told)?;
         return Ok(true);
     }
     let bar = progress_bar("archiving");
@@ -51,9 +58,13 @@ pub fn archive(args: &ArchiveArgs) -> Result<bool> {
         let (directory, height) = (&args.to, archiver.height());
         print_json(&json!({ "archive": directory, "archived_to": height, "files": files }))?;
     } else if archiver.height() < first {
-        println!("nothing new: {} has heights 1 to {}", args.to.display(), grouped(archiver.height().0));
+        println!(
+            "nothing new: {} has heights {begin} to {}",
+            args.to.display(),
+            grouped(archiver.height().0)
+        );
     } else {
-        println!("{} has heights 1 to {}", args.to.display(), grouped(archiver.height().0));
+        println!("{} has heights {begin} to {}", args.to.display(), grouped(archiver.height().0));
     }
     if passed == Passed::Stopped {
         let signal = signals::wait()?;
@@ -64,7 +75,7 @@ pub fn archive(args: &ArchiveArgs) -> Result<bool> {
 }
 
 /// Goes on until a signal comes. What is less than a whole file is put into one after `every` seconds.
-fn follow(archiver: &mut Archiver, every: u64, told: &mut dyn FnMut(Written)) -> Result<()> {
+fn follow(archiver: &mut Archiver, begin: &str, every: u64, told: &mut dyn FnMut(Written)) -> Result<()> {
     eprintln!("following from height {} on; SIGTERM or Ctrl-C ends it", grouped(archiver.height().next().0));
     let mut waited = 0;
     loop {
@@ -76,7 +87,7 @@ fn follow(archiver: &mut Archiver, every: u64, told: &mut dyn FnMut(Written)) ->
         }
         if signals::wait_for(POLL)?.is_some() {
             archiver.close(told)?;
-            eprintln!("stopped: the archive has heights 1 to {}", grouped(archiver.height().0));
+            eprintln!("stopped: the archive has heights {begin} to {}", grouped(archiver.height().0));
             return Ok(());
         }
         waited += POLL.as_secs();

@@ -55,9 +55,10 @@ pub(super) struct Tip {
 impl Tip {
     /// Before the first height.
     pub fn genesis(genesis: &Genesis) -> Self {
+        let (height, digest) = genesis.root();
         let members = Members::of_genesis(genesis);
         let cut = vec![Head::NONE; members.list.len()];
-        Self { height: Height(0), digest: *genesis.network(), cut, members: Arc::new(members) }
+        Self { height, digest, cut, members: Arc::new(members) }
     }
 
     /// Behind a block, whose record names the members of the next epoch if it is the last one of its own.

@@ -118,9 +118,9 @@ impl Archive {
         last().unwrap_or(Height(0))
     }
 
-    /// The heights below the last one that no file has.
-    fn gaps(&self) -> Vec<(Height, Height)> {
-        let mut next = Height(1);
+    /// The heights above the one with which the network begins, and below the last one, that no file has.
+    fn gaps(&self, root: Height) -> Vec<(Height, Height)> {
+        let mut next = root.next();
         let mut gaps = Vec::new();
         for (first, last) in &self.files {
             if *first > next {

@@ -19,7 +19,7 @@ use super::*;
 /// Audits an archive, and behind it the journal if that is wanted.
 fn audit(rig: &Rig, archive: &Path, with_journal: bool) -> AuditReport {
     let listed = Archive::open(archive).unwrap();
-    let mut source = AuditedArchive::new(listed, *rig.genesis.network());
+    let mut source = AuditedArchive::new(listed, &rig.genesis);
     let mut auditor = crate::verify::auditor(rig.genesis.clone()).unwrap();
     let directory = with_journal.then(|| rig.data());
     let audited =
@@ -30,7 +30,7 @@ fn audit(rig: &Rig, archive: &Path, with_journal: bool) -> AuditReport {
 /// What is wrong with the files, each by itself.
 fn wrongs(rig: &Rig, archive: &Path) -> Vec<String> {
     let listed = Archive::open(archive).unwrap();
-    let files = ArchivedFile::list(&listed, rig.genesis.network(), &|_, _| {});
+    let files = ArchivedFile::list(&listed, &rig.genesis, &|_, _| {});
     files.into_iter().filter_map(|file| file.wrong).collect()
 }
 

@@ -11,6 +11,9 @@ pub enum BackupError {
     /// The target is there already.
     #[error("{}: this is there already, and nothing is overwritten: choose another directory, or move this one away", .0.display())]
     Exists(PathBuf),
+    /// The target lies in what is backed up.
+    #[error("{}: this lies in the data directory itself, and would be lost with it: choose a place outside", .0.display())]
+    Within(PathBuf),
     /// There is no backup at this place, or it was not finished.
     #[error("{}: there is no {} in it: it is no backup, or one that was cut short. Use another one", .0.display(), super::MANIFEST)]
     NoBackup(PathBuf),
@@ -60,6 +63,9 @@ impl BackupError {
     /// Whether the command line, or what it names, has to be changed.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Exists(_) | Self::NoBackup(_) | Self::Journal(StoreError::NoLog { .. }))
+        matches!(
+            self,
+            Self::Exists(_) | Self::Within(_) | Self::NoBackup(_) | Self::Journal(StoreError::NoLog { .. })
+        )
     }
 }

@@ -14,7 +14,7 @@ use engine::types::{Digest, Height};
 use super::error::BackupError;
 use super::manifest::{BackedUp, Manifest, copy};
 use super::unfinished;
-use crate::disk::{put_in_place, sync_directory};
+use crate::disk::{lies_within, put_in_place, sync_directory};
 use crate::validator::checkpoints::Directory;
 
 /// How often it is begun anew where the journal is pruned meanwhile.
@@ -38,6 +38,9 @@ pub struct Backup {
 pub fn backup(data: &Path, to: &Path, told: &mut dyn FnMut(u64)) -> Result<Backup, BackupError> {
     if to.exists() {
         return Err(BackupError::Exists(to.to_owned()));
+    }
+    if lies_within(to, data) {
+        return Err(BackupError::Within(to.to_owned()));
     }
     let place = unfinished(to);
     for attempt in 1.. {

@@ -88,6 +88,8 @@ fn nothing_is_overwritten() {
     assert!(matches!(restore(&to, &data, &mut |_| {}), Err(BackupError::Exists(_))));
     let nothing = backup(&directory.path().join("nothing"), &directory.path().join("b"), &mut |_| {});
     assert!(nothing.unwrap_err().is_usage());
+    let within = backup(&data, &data.join("some/backup"), &mut |_| {}).unwrap_err();
+    assert!(matches!(within, BackupError::Within(_)) && within.is_usage(), "{within}");
 }
 
 #[test]

@@ -201,9 +201,10 @@ fn workload(workload: Workload, payments: u16) -> &'static str {
 pub fn load(args: &LoadArgs) -> Result<bool> {
     let json = args.json.as_deref().map(Output::open).transpose()?;
     let network = Network::load(&args.network)?;
+    // Validators that do not answer are waited for.
+    let interrupt = Interrupt::watch(|| {})?;
     let (lanes, storage) = targets::answering(&network, args.validators.as_deref())?;
     let plan = load_plan(args, (&network, &lanes))?;
-    let interrupt = Interrupt::watch(|| {})?;
     let mut watcher = Watched { terminal: Terminal::new(), interrupt: interrupt.clone() };
     let outcome = loadgen::run(&plan, &mut watcher);
     if let Err(LoadError::Cancelled) = &outcome {

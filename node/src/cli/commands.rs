@@ -1,6 +1,6 @@
 //! What each command does, and what it prints.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -176,13 +176,21 @@ fn node(args: &NodeArgs) -> Result<bool> {
 /// # Errors
 /// It cannot be found or read.
 pub(crate) fn genesis_beside(data: &Path, named: Option<&Path>) -> Result<Genesis> {
+    Ok(genesis::load(&genesis_file_beside(data, named)?)?)
+}
+
+/// The file of it.
+///
+/// # Errors
+/// It cannot be found.
+pub(crate) fn genesis_file_beside(data: &Path, named: Option<&Path>) -> Result<PathBuf> {
     if let Some(file) = named {
-        return Ok(genesis::load(file)?);
+        return Ok(file.to_owned());
     }
-    let file = crate::config::genesis_of(&data.join("../node.toml")).with_context(
+    let file = crate::config::genesis_of(&data.join("../node.toml"));
+    file.with_context(
         || "the genesis is found through the node.toml beside the data directory; name it with --genesis",
-    )?;
-    Ok(genesis::load(&file)?)
+    )
 }
 
 fn audit(args: &VerifyArgs) -> Result<bool> {
@@ -200,13 +208,13 @@ fn audit(args: &VerifyArgs) -> Result<bool> {
         bar.set_length(total);
         bar.set_position(done);
     };
-    let network = *genesis.network();
-    let mut auditor = verify::auditor(Arc::new(genesis))?;
-    let listed = archive.as_ref().map(|archive| ArchivedFile::list(archive, &network, &progress));
+    let (network, genesis) = (*genesis.network(), Arc::new(genesis));
+    let mut auditor = verify::auditor(Arc::clone(&genesis))?;
+    let listed = archive.as_ref().map(|archive| ArchivedFile::list(archive, &genesis, &progress));
     let report = match (archive, data) {
         (Some(archive), data) => {
             let at = archive.directory().to_owned();
-            let mut archive = AuditedArchive::new(archive, network);
+            let mut archive = AuditedArchive::new(archive, &genesis);
             auditor.audit_archive((&mut archive, &at), data, &progress, &mut |_, _, _| {})?
         }
         (None, Some(data)) => auditor.audit(data, &progress, &mut |_, _, _| {})?,

@@ -44,7 +44,7 @@ pub use chain::{
     ProposingArgs, RemoveArgs, ResumeArgs, RoleArgs, RolesArgs,
 };
 pub use commands::{exit_code, reasons, run};
-pub(crate) use commands::{genesis_beside, progress_bar};
+pub(crate) use commands::{genesis_beside, genesis_file_beside, progress_bar};
 pub use keys::{DeriveKeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs, ProtectionArgs, ShowKeyArgs};
 pub use output::OutputError;
 pub(crate) use output::{Output, write_new};

@@ -132,9 +132,9 @@ pub(super) fn up(args: &UpArgs) -> Result<bool> {
     let network = Network::load(&args.directory)?;
     let chosen = chosen(args, &network)?;
     let executable = std::env::current_exe().context("cannot find this executable")?;
-    network::stop_new_on_signal(&network, &chosen)?;
-    let (outcomes, quorum) =
-        network::up(&network, &chosen, &executable, patience, &mut |line| eprintln!("{line}"));
+    let begun = network::stop_new_on_signal()?;
+    let mut tell = |line| eprintln!("{line}");
+    let (outcomes, quorum) = network::up((&network, &chosen), &executable, &begun, patience, &mut tell);
     warn_of_full_disks(&network, &chosen);
     let up = outcomes.values().filter(|outcome| matches!(outcome, Up::Running(_))).count();
     let is_up = up == outcomes.len();

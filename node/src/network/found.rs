@@ -68,8 +68,11 @@ impl Found {
         // The directory may have been moved since, and another one may be in its place: what is open has moved along.
         let journals: Vec<PathBuf> = self.open().filter(|file| is_of_a_journal(file)).collect();
         if !journals.is_empty() {
-            let data = member.data().canonicalize();
-            return data.is_ok_and(|data| journals.iter().any(|file| file.starts_with(&data)));
+            // So has a data directory that was given another name beside the configuration.
+            let beside = member.config_file().parent().map(Path::to_owned);
+            let places = [Some(member.data()), beside].into_iter().flatten();
+            let mut places = places.filter_map(|place| place.canonicalize().ok());
+            return places.any(|place| journals.iter().any(|file| file.starts_with(&place)));
         }
         let its = member.config_file().canonicalize();
         self.config.canonicalize().is_ok_and(|config| its.is_ok_and(|its| its == config))

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use client::answers::StatusAnswer;
@@ -98,13 +99,16 @@ pub enum Up {
     Not(Option<u32>, RunError),
 }
 
+/// The processes that [`up`] has started. Who holds the lock starts one, or has stopped all of them for good.
+type Started = Arc<Mutex<Vec<u32>>>;
+
 /// Starts those of the chosen validators, by their places in the network, that are not running, and returns when each
 /// of them is up, or has ended, or has made no progress for as long as `patience`. They go on when the caller ends. Who
 /// is still waited for is told to `tell`. Also how many members make a quorum now.
 pub fn up(
-    network: &Network,
-    chosen: &[usize],
+    (network, chosen): (&Network, &[usize]),
     executable: &Path,
+    begun: &Started,
     patience: Duration,
     tell: &mut dyn FnMut(String),
 ) -> (BTreeMap<usize, Up>, usize) {
@@ -126,7 +130,7 @@ pub fn up(
             }
             continue;
         }
-        match start(&network.members[*at], executable) {
+        match start(&network.members[*at], executable, begun) {
             Ok(process) => {
                 pids.insert(*at, process.pid());
                 started.push(process);
@@ -158,8 +162,10 @@ pub fn up(
     (outcomes, quorum)
 }
 
-fn start(member: &Member, executable: &Path) -> Result<ValidatorProcess, RunError> {
+fn start(member: &Member, executable: &Path, begun: &Started) -> Result<ValidatorProcess, RunError> {
+    let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
     let mut process = ValidatorProcess::spawn(executable, member, Tie::Detached)?;
+    begun.push(process.pid());
     let path = member.pid_file();
     match fs::write(&path, format!("{}\n", process.pid())) {
         Ok(()) => Ok(process),
@@ -204,31 +210,26 @@ pub fn wait_ready(
     ready.into_iter().map(status).collect()
 }
 
-/// From now on, a signal that asks this process to stop also stops those of the chosen validators that do not run yet:
-/// for [`up`], which may be interrupted while it waits for them. The signals must have been blocked.
+/// From now on, a signal that asks this process to stop also stops those validators that [`up`] starts with what comes
+/// back: it may be interrupted while it waits for them. The signals must have been blocked.
 ///
 /// # Errors
 /// The operating system gave no thread.
-pub fn stop_new_on_signal(network: &Network, chosen: &[usize]) -> Result<(), RunError> {
-    let found = Processes::list();
-    let members = chosen.iter().map(|at| &network.members[*at]);
-    let new: Vec<Member> = members.filter(|member| running(member, &found).is_none()).cloned().collect();
+pub fn stop_new_on_signal() -> Result<Started, RunError> {
+    let started = Started::default();
+    let to_stop = Arc::clone(&started);
     let watch = move || {
         let Ok(signal) = signals::wait() else { return };
-        let found = Processes::list();
-        for member in &new {
-            // Its pid file stays until it has gone, which nobody waits for here.
-            if let Some(pid) = running(member, &found) {
-                process::signal(pid, libc::SIGTERM);
-            }
-        }
+        // Held to the end, so that none is started behind it.
+        let started = to_stop.lock().unwrap_or_else(PoisonError::into_inner);
+        // A pid file stays until its process has gone, which nobody waits for here.
+        started.iter().for_each(|pid| process::signal(*pid, libc::SIGTERM));
         eprintln!("stopped by a signal, and with it the validators that were being started");
         std::process::exit(signal.exit_code());
     };
     let spawned = std::thread::Builder::new().name("signals".into()).spawn(watch);
-    spawned
-        .map(drop)
-        .map_err(|source| RunError::Io { path: "the thread that waits for signals".into(), source })
+    spawned.map_err(|source| RunError::Io { path: "the thread that waits for signals".into(), source })?;
+    Ok(started)
 }
 
 /// Stops the chosen validators of the network, by their places in it, whether `up` has started them or somebody else.

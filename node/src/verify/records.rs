@@ -1,5 +1,7 @@
 //! The validator's journal, for the auditor.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use engine::audit::{
@@ -7,12 +9,14 @@ use engine::audit::{
     JournalFormat, Wrong,
 };
 use engine::replica::{
-    Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED, KIND_STATE,
+    Boot, ChainRecord, CommittedBlock, CommonState, Evidence, FetchedState, KIND_BATCH, KIND_BLOCK,
+    KIND_BOOT, KIND_COMMITTED, KIND_STATE,
 };
 use engine::store::{Owner, Position};
 use engine::types::Digest;
 use engine::wire::{Batch, Block};
 
+use crate::network::STATE_FILE;
 use crate::validator::checkpoints::Directory;
 
 /// Reads what [`engine::replica`] writes, in this network.
@@ -43,27 +47,24 @@ impl JournalFormat for Records {
         let file = files.file(oldest.height);
         let whole = |error: String| damage(file.clone(), "a whole checkpoint", error);
         let checkpoint = files.read(oldest.height, &mut |_| {}).map_err(|error| whole(error.to_string()))?;
-        let mut record = committed(&checkpoint.common.record.encode())
-            .map_err(|_| whole("the block in its record cannot be read".into()))?;
-        let (common, evidence) = (checkpoint.common, checkpoint.evidence);
-        if record.block.next_members().is_some() {
-            record.certificate = evidence.last;
-        }
-        if common.handovers.len() != evidence.handovers.len() {
-            return Err(whole("the last blocks of epochs, and not a certificate for each".into()));
-        }
-        let handovers = common.handovers.into_iter().zip(evidence.handovers);
-        let handovers = handovers
-            .map(|((block, members), certificate)| BaseHandover { block, certificate, members })
-            .collect();
-        let chains = common.chains.into_iter().map(|of| BaseChain {
-            growth: of.growth,
-            accounts: of.accounts.iter().copied().collect(),
-            rows: of.slots.iter().map(|slot| slot.as_ref().map(|row| row.leaf().to_vec())).collect(),
-            outbox: of.outbox,
-        });
-        let (chains, roots, replay_from) = (chains.collect(), common.roots, checkpoint.replay_from);
-        Ok(Box::new(BaseCheckpoint { file, replay_from, record, handovers, roots, chains }))
+        let base = base(&file, (checkpoint.common, checkpoint.evidence), checkpoint.replay_from);
+        base.map_err(|error| whole(error.to_owned()))
+    }
+
+    fn origin_state(&self, archive: &Path) -> Result<Box<BaseCheckpoint>, Finding> {
+        let file = archive.join(STATE_FILE);
+        let damage = |found: String| Finding {
+            kind: FindingKind::Damage,
+            file: file.clone(),
+            offset: 0,
+            what: "the state from which the network was rebuilt".into(),
+            expected: "the file that `millrace network rebuild` has made beside genesis.toml".into(),
+            found,
+        };
+        let read = File::open(&file).and_then(|from| FetchedState::read(&self.0, BufReader::new(from)));
+        let FetchedState { common, evidence } = read.map_err(|error| damage(error.to_string()))?;
+        let base = base(&file, (common, evidence), Position::from_raw(0));
+        base.map_err(|error| damage(error.to_owned()))
     }
 
     fn read(&self, kind: u8, bytes: Vec<u8>) -> Result<Entry, Wrong> {
@@ -83,6 +84,34 @@ impl JournalFormat for Records {
             kind => Err(Wrong::new("a record", "a batch, a block, a committed block or a start", kind)),
         }
     }
+}
+
+/// What a checkpoint of this file says, for the auditor.
+fn base(
+    file: &Path,
+    (common, evidence): (CommonState, Evidence),
+    replay_from: Position,
+) -> Result<Box<BaseCheckpoint>, &'static str> {
+    let record = committed(&common.record.encode());
+    let mut record = record.map_err(|_| "the block in its record cannot be read")?;
+    if record.block.next_members().is_some() {
+        record.certificate = evidence.last;
+    }
+    if common.handovers.len() != evidence.handovers.len() {
+        return Err("the last blocks of epochs, and not a certificate for each");
+    }
+    let handovers = common.handovers.into_iter().zip(evidence.handovers);
+    let handovers = handovers
+        .map(|((block, members), certificate)| BaseHandover { block, certificate, members })
+        .collect();
+    let chains = common.chains.into_iter().map(|of| BaseChain {
+        growth: of.growth,
+        accounts: of.accounts.iter().copied().collect(),
+        rows: of.slots.iter().map(|slot| slot.as_ref().map(|row| row.leaf().to_vec())).collect(),
+        outbox: of.outbox,
+    });
+    let (file, chains, roots) = (file.to_owned(), chains.collect(), common.roots);
+    Ok(Box::new(BaseCheckpoint { file, replay_from, record, handovers, roots, chains }))
 }
 
 fn committed(bytes: &[u8]) -> Result<Committed, Wrong> {

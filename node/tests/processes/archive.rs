@@ -112,7 +112,7 @@ fn what_validators_have_pruned_is_audited_and_proved_out_of_the_archive() {
     // From the genesis on, with everything that clients were told.
     for (index, alone) in [(0, false), (3, false), (0, true)] {
         let listed = Archive::open(&archive).unwrap();
-        let mut source = AuditedArchive::new(listed, *testbed.network.genesis.network());
+        let mut source = AuditedArchive::new(listed, &testbed.network.genesis);
         let mut trails: Vec<_> = told.iter().map(|outcome| outcome.trail()).collect();
         let visit = &mut |_: Height, transaction: PacketRun<'_>, outcome: Outcome| {
             if outcome == Outcome::Applied {

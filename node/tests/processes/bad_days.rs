@@ -82,6 +82,12 @@ fn a_process_is_found_under_every_name_of_its_directory_and_without_its_file() {
         assert_eq!(up["validators"][0]["was_running"], true);
         assert_eq!(pid(&network, 0), first, "its file is there again");
     }
+    // Its data has another name beside the configuration.
+    let data = place.join("validator-0/data");
+    fs::rename(&data, place.join("validator-0/data.old")).unwrap();
+    let up = json(&["network", "up", dir]);
+    assert_eq!(up["validators"][0]["process"].to_string(), first, "{up}");
+    fs::rename(place.join("validator-0/data.old"), &data).unwrap();
     // The whole directory is moved while it runs.
     let moved = directory.path().join("moved");
     fs::rename(&place, &moved).unwrap();

@@ -134,3 +134,24 @@ fn an_interrupted_load_says_what_it_has_measured() {
         assert!(!out.contains("without an answer"), "{out}");
     }
 }
+
+#[test]
+fn a_load_that_waits_for_validators_ends_by_a_signal() {
+    let testbed = Testbed::new(4, 400);
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let load = begin(&testbed, &["--rate", "200", "--seconds", "5"]);
+        // Its thread for signals is there before it calls anybody.
+        let tasks = format!("/proc/{}/task", load.id());
+        let names =
+            || std::fs::read_dir(&tasks).into_iter().flatten().flatten().map(|task| task.path().join("comm"));
+        wait("it waits for signals", || names().any(|name| read(&name).trim() == "signals"));
+        assert!(Command::new("kill").args([signal, &load.id().to_string()]).status().unwrap().success());
+        let output = load.wait_with_output().unwrap();
+        let (out, err) = said(&output);
+        assert_eq!(output.status.code(), Some(code), "{out}\n{err}");
+    }
+}
+
+fn read(file: &std::path::Path) -> String {
+    std::fs::read_to_string(file).unwrap_or_default()
+}

@@ -82,6 +82,8 @@ fn a_network_whose_validators_are_gone_goes_on_as_another_one() {
     let (holds, _) = expect(0, &["verify-proof", &proof, "--genesis", &header]);
     assert!(holds.contains("the proof holds"), "{holds}");
 
+    archived(&heir, from);
+
     // What one has that was started again is the same as what the others have: the states below are named by two alike.
     for index in ["1", "2"] {
         expect(0, &["network", "down", &heir, "--only", index]);
@@ -111,6 +113,60 @@ fn a_network_whose_validators_are_gone_goes_on_as_another_one() {
     }
     // The old network has lost nothing by it.
     expect(0, &["verify", data]);
+}
+
+/// An archive of the new network begins with the state that its genesis names, and needs no data directory.
+fn archived(heir: &str, from: u64) {
+    let outside = tempfile::tempdir().unwrap();
+    let archive = outside.path().join("archive").to_str().unwrap().to_owned();
+    let (data, genesis) = (format!("{heir}/validator-1/data"), format!("{heir}/genesis.toml"));
+    let state = Path::new(heir).join(STATE_FILE);
+    let aside = outside.path().join("aside");
+    fs::rename(&state, &aside).unwrap();
+    let (_, error) = expect(1, &["archive", &data, "--to", &archive]);
+    assert!(error.contains("put genesis.state beside the genesis"), "{error}");
+    let whole = fs::read(&aside).unwrap();
+    let mut spoiled = whole.clone();
+    spoiled[5_000] ^= 1;
+    fs::write(&state, &spoiled).unwrap();
+    expect(1, &["archive", &data, "--to", &archive]);
+    fs::rename(&aside, &state).unwrap();
+    let (words, _) = expect(0, &["archive", &data, "--to", &archive]);
+    let first = from + 1;
+    assert!(words.contains(&format!("has heights {first} to ")), "{words}");
+
+    let verify = |code, more: &[&str]| {
+        let all = ["verify", "--archive", &archive, "--genesis", &genesis, "--json", "-"];
+        serde_json::from_str::<serde_json::Value>(&expect(code, &[&all[..], more].concat()).0).unwrap()
+    };
+    let report = verify(0, &[]);
+    let number = |report: &serde_json::Value, name: &str| report[name].as_u64().unwrap();
+    assert_eq!(number(&report, "audited_above"), from, "{report}");
+    assert!(number(&report, "archived_to") > from && number(&report, "transactions") > 0, "{report}");
+    assert!(report["archive"].as_array().unwrap().iter().all(|file| file["wrong"].is_null()), "{report}");
+    let ask =
+        |code, height: u64| expect(code, &["query", "--archive", &archive, "block", &height.to_string()]);
+    ask(0, first);
+    let (_, error) = ask(1, from - 1);
+    assert!(error.contains("no file with height"), "{error}");
+    let (_, error) = expect(1, &["query", "--archive", &archive, "transaction", &"0".repeat(64)]);
+    assert!(
+        error.contains("is in the archive") && !error.contains("are not here"),
+        "nothing is missing: {error}"
+    );
+
+    // Without the state, or with another one, nothing of it can be audited.
+    let kept = Path::new(&archive).join(STATE_FILE);
+    fs::write(&kept, spoiled).unwrap();
+    let report = verify(1, &[]);
+    assert!(report["finding"]["what"].as_str().unwrap().contains("the state from which"), "{report}");
+    fs::remove_file(&kept).unwrap();
+    verify(1, &[]);
+    // The archive goes on, and has it again.
+    expect(0, &["load", "--network", heir, "--rate", "100", "--seconds", "1"]);
+    let (words, _) = expect(0, &["archive", &data, "--to", &archive]);
+    assert!(words.starts_with(&format!("{archive} has heights {first} to ")), "{words}");
+    assert!(verify(0, &[])["ok"].as_bool().unwrap());
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn an_archive_proves_what_was_in_every_epoch_and_says_where_its_files_end() {
     for (name, file_bytes) in [("whole", 1 << 20), ("single", 1)] {
         let archive = rig.path(name);
         archived(&rig, &archive, file_bytes).unwrap();
-        let mut client = client(&archive, *rig.genesis.network()).unwrap();
+        let mut client = client(&archive, (*rig.genesis.network(), Height(0))).unwrap();
         let genesis = proof::Genesis::decode(rig.genesis.header()).unwrap();
         let changes = client.epoch_changes(2).unwrap();
         let last: Vec<u64> = changes.iter().map(|change| change.header.height).collect();
@@ -126,7 +126,7 @@ fn an_archive_proves_what_was_in_every_epoch_and_says_where_its_files_end() {
     // Without the file in which the first epoch ended nothing of the second one can be proved.
     let archive = rig.path("single");
     fs::remove_file(archive.join(name_of(Height(4), Height(4)))).unwrap();
-    let mut partial = client(&archive, *rig.genesis.network()).unwrap();
+    let mut partial = client(&archive, (*rig.genesis.network(), Height(0))).unwrap();
     let error = partial.epoch_changes(2).unwrap_err();
     assert!(error.to_string().contains("how all epochs"), "{error}");
     assert!(partial.epoch_changes(0).is_ok_and(|none| none.is_empty()));

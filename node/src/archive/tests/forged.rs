@@ -9,7 +9,7 @@ use super::*;
 /// Reads everything that can be read of an archive with one file.
 fn read_all(rig: &Rig, archive: &Path) -> bool {
     let _listed = wrongs(rig, archive);
-    let mut client = client(archive, *rig.genesis.network()).unwrap();
+    let mut client = client(archive, (*rig.genesis.network(), Height(0))).unwrap();
     for height in (0..=rig.height().0 + 1).map(Height) {
         let _answer = client.block(height);
     }

@@ -9,7 +9,7 @@ use rig::CHAIN;
 #[test]
 fn blocks_transactions_proofs_and_feeds_come_out_of_an_archive() {
     let rig = rig::shared();
-    let mut client = client(&rig.archive(), *rig.genesis.network()).unwrap();
+    let mut client = client(&rig.archive(), (*rig.genesis.network(), Height(0))).unwrap();
     let last = Archive::open(&rig.archive()).unwrap().last();
     for height in (1..=last.0).map(Height) {
         assert_eq!(client.block(height).unwrap().value.block.height(), height);
@@ -47,7 +47,7 @@ fn a_proof_whose_end_is_not_archived_yet_is_not_waited_for() {
     let mut rig = Rig::new();
     (0..3).for_each(|_| rig.commit(1, true));
     pass(&rig, 1 << 20);
-    let mut client = client(&rig.archive(), *rig.genesis.network()).unwrap();
+    let mut client = client(&rig.archive(), (*rig.genesis.network(), Height(0))).unwrap();
     let (_, last) = rig.transactions[2];
     assert!(client.transaction(None, &last).is_ok());
     let open = client.prove_transaction(None, &last, std::time::Duration::from_secs(3_600)).unwrap_err();
@@ -65,7 +65,7 @@ fn what_was_moved_away_or_is_damaged_is_said() {
     let network = *rig.genesis.network();
     let bytes = fs::read(&all[1]).unwrap();
     fs::remove_file(&all[1]).unwrap();
-    let mut partial = client(&rig.archive(), network).unwrap();
+    let mut partial = client(&rig.archive(), (network, Height(0))).unwrap();
     let missing = partial.block(second_file).unwrap_err();
     assert!(missing.to_string().contains("it was moved, so bring it back"), "{missing}");
     let (_, gone) = rig.transactions[second_file.0 as usize - 1];
@@ -75,11 +75,11 @@ fn what_was_moved_away_or_is_damaged_is_said() {
     let mut changed = bytes;
     changed[200] ^= 1;
     fs::write(&all[1], changed).unwrap();
-    let mut damaged = client(&rig.archive(), network).unwrap();
+    let mut damaged = client(&rig.archive(), (network, Height(0))).unwrap();
     let error = damaged.block(second_file).unwrap_err();
     assert!(
         matches!(&error, ClientError::Unavailable { reason, .. } if reason.contains("is damaged at byte")),
         "{error}"
     );
-    assert!(client(&rig.path("nothing"), network).is_err());
+    assert!(client(&rig.path("nothing"), (network, Height(0))).is_err());
 }

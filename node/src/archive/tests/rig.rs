@@ -324,7 +324,7 @@ impl Rig {
     }
 
     pub fn archiver(&self, directory: &Path, file_bytes: u64) -> Result<Archiver, ArchiveError> {
-        let opened = Archiver::open(&self.data(), directory, &self.genesis);
+        let opened = Archiver::open(&self.data(), directory, (&self.genesis, Path::new("genesis.toml")));
         opened.map(|archiver| archiver.with_files_of(file_bytes)).map_err(|error| error.downcast().unwrap())
     }
 }
