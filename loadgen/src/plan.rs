@@ -293,6 +293,22 @@ pub enum LoadError {
         /// How long it was given.
         waited: Duration,
     },
+    /// A validator hears of too few others to know where the network is. So nothing may be committed at all.
+    #[error(
+        "the validator at {address} is at height {height} and could not find out within {waited:?} whether the network \
+         is further: it needs answers of a quorum. Look with `millrace query status` how many validators are up; without \
+         a quorum nothing is committed"
+    )]
+    Unsure {
+        /// The validator's index in the load.
+        lane: usize,
+        /// Where it should answer.
+        address: Address,
+        /// Where it stands.
+        height: Height,
+        /// How long it was given.
+        waited: Duration,
+    },
     /// No connection is left.
     #[error("no validator could be reached any more before anything was measured; the last words: {0}")]
     AllLost(String),

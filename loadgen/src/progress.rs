@@ -49,6 +49,12 @@ impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Phase::Connecting => f.write_str("connecting"),
+            Phase::CatchingUp { lane, height, goal } if height >= goal => {
+                write!(
+                    f,
+                    "waiting for validator {lane}, which cannot tell yet whether it keeps up: height {height}"
+                )
+            }
             Phase::CatchingUp { lane, height, goal } => {
                 write!(f, "waiting for validator {lane}, which is behind: height {height} of {goal}")
             }

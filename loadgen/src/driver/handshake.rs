@@ -61,7 +61,10 @@ pub(super) async fn caught_up(
         while as_of.height < goal || !as_of.keeps_up() {
             if waited >= plan.catch_up {
                 let address = plan.endpoints[lane].address.clone();
-                return Err(LoadError::Behind { lane, address, as_of, goal, waited });
+                return Err(match as_of.height < goal || as_of.behind.is_some() {
+                    true => LoadError::Behind { lane, address, as_of, goal, waited },
+                    false => LoadError::Unsure { lane, address, height: as_of.height, waited },
+                });
             }
             if !told && waited >= CATCH_UP_QUIET {
                 observer.phase(&Phase::CatchingUp { lane, height: as_of.height, goal });

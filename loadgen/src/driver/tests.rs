@@ -277,6 +277,12 @@ fn a_load_gives_up_a_validator_that_stays_behind_with_clear_words() {
         let text = error.to_string();
         assert!(text.contains("has not caught up within 300ms") && text.contains("millrace query"), "{text}");
     }
+    let servers = [start(100, 0), start(100, u64::MAX)];
+    let mut plan = plan(&servers, Rate::Fixed(200.0));
+    plan.catch_up = Duration::from_millis(300);
+    let error = run(&plan, &mut Silent).unwrap_err();
+    assert!(matches!(error, LoadError::Unsure { lane: 1, .. }), "{error}");
+    assert!(error.to_string().contains("answers of a quorum"), "{error}");
 }
 
 #[test]

@@ -67,7 +67,8 @@ impl Server {
         self
     }
 
-    /// Says that it has committed `height` and lacks `behind` blocks; each question makes up for 10 of them.
+    /// Says that it has committed `height` and lacks `behind` blocks; each question makes up for 10 of them. From 2^63
+    /// on it does not know how many.
     pub fn stands_at(self, height: u64, behind: u64) -> Server {
         self.mind.height.store(height, Ordering::SeqCst);
         self.mind.behind.store(behind, Ordering::SeqCst);
@@ -130,7 +131,7 @@ impl Mind {
     fn as_of(&self) -> AsOf {
         AsOf {
             height: Height(self.height.load(Ordering::SeqCst)),
-            behind: Some(self.behind.load(Ordering::SeqCst)),
+            behind: Some(self.behind.load(Ordering::SeqCst)).filter(|behind| *behind < 1 << 63),
         }
     }
 
