@@ -18,16 +18,12 @@ impl Auditor {
         archived_to: Height,
         walk: &mut Walk,
     ) -> Result<(), Finding> {
-        let (first, released) = (replay.first(), replay.released());
-        let nothing = Position::from_raw(0);
-        let (from, fetched) = self.first_height(replay);
-        replay.rewind();
-        let is_whole = first == nothing && (!fetched || from == Some(Height(1)));
+        let (from, is_whole) = self.kept(replay);
         walk.report.kept_from = from;
         // Of the heights up to that of the checkpoint batches may be gone, though their blocks are there.
         let base = match is_whole {
             true => None,
-            false => Some(self.format.base_checkpoint(data, owner, released)?.record.height),
+            false => Some(self.format.base_checkpoint(data, owner, replay.released())?.record.height),
         };
         let begins = base.map(Height::next).max(from);
         match begins.filter(|begins| *begins > archived_to.next()) {
@@ -54,19 +50,14 @@ impl Auditor {
         replay: &mut Replay,
         walk: &mut Walk,
     ) -> Result<(), Finding> {
-        let (first, released) = (replay.first(), replay.released());
-        let nothing = Position::from_raw(0);
-        let (from, fetched) = self.first_height(replay);
-        replay.rewind();
-        // One that goes on from a fetched state has not begun at the genesis, though nothing of it may be gone.
-        let is_whole = first == nothing && (!fetched || from == Some(Height(1)));
+        let ((from, is_whole), released) = (self.kept(replay), replay.released());
         if !is_whole {
             // Said also where there is no checkpoint to begin with.
             walk.report.kept_from = from;
             walk.report.height = Height(from.map_or(0, |from| from.0.saturating_sub(1)));
             walk.report.audited_above = walk.report.height;
         }
-        let needs_base = released > nothing || !is_whole;
+        let needs_base = released > Position::from_raw(0) || !is_whole;
         let base = needs_base.then(|| self.format.base_checkpoint(data, owner, released));
         let base = match base {
             Some(Ok(base)) => base,
@@ -117,6 +108,14 @@ impl Auditor {
         walk.epoch = base.record.block.header().epoch;
         walk.pass(&base.record.block, &self.chronicle);
         Ok(())
+    }
+
+    /// The height of the first block in what is left of a journal, and whether that is all from the genesis on. One
+    /// that goes on from a fetched state has not begun there, though nothing of it may be gone.
+    fn kept(&self, replay: &mut Replay) -> (Option<Height>, bool) {
+        let (from, fetched) = self.first_height(replay);
+        replay.rewind();
+        (from, replay.first() == Position::from_raw(0) && (!fetched || from == Some(Height(1))))
     }
 
     /// The height of the first block in what is left of a journal, and whether a fetched state stands before it.

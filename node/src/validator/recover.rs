@@ -151,7 +151,11 @@ pub fn recover(
     }
     let start = Start::genesis(&config.genesis, recovery.support, schedule);
     match run((&recovery, orders), start, &mut replay, (BlockIndex::default(), Hints::default())) {
-        Ok(resumed) => Ok(pruned(resumed)),
+        // All that was not released is there, whatever checkpoints say.
+        Ok(resumed) => {
+            resumed.index.prune_below(released);
+            Ok(resumed.logged())
+        }
         Err(Failure::Stopped(stopped)) => Err(stopped.into()),
         Err(Failure::Journal(RecoveryError::Rules(unsupported))) => Err(unsupported.into()),
         // Its beginning is still there, and not all that follows.
