@@ -197,13 +197,18 @@ impl Decisions {
         self.since.insert(height, chains);
     }
 
+    /// The epoch that the next block belongs to.
+    pub(crate) fn epoch_of_next(&self) -> Epoch {
+        let (epoch, is_over) = self.epoch;
+        if is_over { epoch.next() } else { epoch }
+    }
+
     /// A block stands behind the one that was looked at last.
     ///
     /// # Errors
     /// Its epoch does not follow, or ends where no members were decided whose decision its roots show.
     pub(crate) fn epoch(&mut self, header: &Header) -> Result<(), String> {
-        let (epoch, is_over) = self.epoch;
-        let expected = if is_over { epoch.next() } else { epoch };
+        let expected = self.epoch_of_next();
         let (height, found) = (header.height, header.epoch);
         if found != expected {
             return Err(format!("height {height} is of epoch {found} instead of {expected}"));

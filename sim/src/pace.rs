@@ -24,7 +24,7 @@ const BORDER: Duration = Duration::from_millis(3_500);
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     height: u64,
-    /// The latest epoch that anybody is in, and the highest view there: views begin anew in each.
+    /// The epoch of the next block, and the highest view there: views begin anew in each.
     view: (Epoch, u64),
     at: Duration,
     /// The faults had ended then.
@@ -69,13 +69,23 @@ impl Plan {
 }
 
 impl World {
+    /// The epoch that the next block belongs to, and the highest view that an honest validator has reached there.
+    ///
+    /// One that is still in an epoch which is over goes through views that can give no block: they do not count, however
+    /// many there are while all others start.
+    fn view(&self) -> (Epoch, u64) {
+        let epoch = self.checks.decisions.epoch_of_next();
+        let running = self.honest().filter_map(|node| self.nodes[node].running.as_ref());
+        let present = running.filter(|running| running.epoch == epoch);
+        let views = present.map(|running| running.consensus.as_ref().map_or(0, consensus::Handle::view));
+        let known = if self.pace.view.0 == epoch { self.pace.view.1 } else { 0 };
+        (epoch, views.max().unwrap_or(known))
+    }
+
     /// Looks whether blocks go on.
     pub(crate) fn check_pace(&mut self) {
         let height = self.checks.height();
-        let running = self.honest().filter_map(|node| self.nodes[node].running.as_ref());
-        let views = running
-            .map(|running| (running.epoch, running.consensus.as_ref().map_or(0, consensus::Handle::view)));
-        let view = views.max().unwrap_or(self.pace.view);
+        let view = self.view();
         let healed = self.healed && self.now >= self.plan.heal + SETTLING;
         if height > self.pace.height || healed != self.pace.healed || self.now < SLACK {
             self.pace = Pace { height, view, at: self.now, healed, ..self.pace };
