@@ -55,6 +55,9 @@ const RESTART_SHARE: f64 = 0.85;
 /// Runs the plan to its end. Blocks the calling thread, on which the observer is called.
 pub fn run(plan: &LoadPlan, observer: &mut dyn Observer) -> Result<LoadOutcome, LoadError> {
     plan.check()?;
+    if plan.endpoints.is_empty() {
+        return Err(LoadError::Plan("there is no endpoint to drive load at".into()));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = tokio::task::LocalSet::new().block_on(&runtime, Run::start(plan, observer));
     // A lookup of a name that hangs is not waited for.

@@ -227,12 +227,13 @@ impl LoadPlan {
         }
     }
 
-    /// Refuses a plan that contradicts itself, before anything is started.
+    /// Refuses a plan that contradicts itself, before anything is started and anybody is asked. Who gets the load may
+    /// still be open.
+    ///
+    /// # Errors
+    /// [`LoadError::Plan`].
     pub fn check(&self) -> Result<(), LoadError> {
         let wrong = |what: &str| Err(LoadError::Plan(what.into()));
-        if self.endpoints.is_empty() {
-            return wrong("there is no endpoint to drive load at");
-        }
         self.traffic.check(self.data_bytes, (self.payments, self.opened), self.cross_percent)?;
         let of_kind = |kind| self.chains.iter().filter(move |chain| chain.kind == kind);
         if let Some(kind) = self.traffic.kinds().iter().find(|kind| of_kind(**kind).count() == 0) {

@@ -59,7 +59,7 @@ impl fmt::Display for Phase {
                 write!(f, "waiting for validator {lane}, which is behind: height {height} of {goal}")
             }
             Phase::Resuming => f.write_str("asking where the accounts stand"),
-            Phase::Signing { packets } => write!(f, "signing {packets} transfers"),
+            Phase::Signing { packets } => write!(f, "signing {packets} transactions"),
             Phase::Searching => f.write_str("searching the rate"),
             Phase::WarmingUp { rate } => write!(f, "warming up at {rate:.0} a second"),
             Phase::Measuring { seconds } => write!(f, "measuring for {seconds} s"),
@@ -157,7 +157,7 @@ impl Observer for Terminal {
         match phase {
             Phase::Signing { packets } => self.show(
                 Some(*packets),
-                "  signing   {bar:40.cyan} {human_pos}/{human_len} transfers, {per_sec}, {eta} left",
+                "  signing   {bar:40.cyan} {human_pos}/{human_len} transactions, {per_sec}, {eta} left",
             ),
             Phase::Measuring { seconds } => {
                 self.show(Some(*seconds), "  measuring {bar:40.green} {pos}/{len} s  {msg}")

@@ -9,7 +9,10 @@ use super::owner::Owner;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Another process holds the directory's lock.
-    #[error("the data directory {path} is in use by another process")]
+    #[error(
+        "the data directory {path} is in use by another process: stop the validator that runs there, or the command that \
+         reads it, or take a backup instead"
+    )]
     InUse {
         /// The directory.
         path: PathBuf,

@@ -29,14 +29,14 @@ const FILE_BYTES: u64 = 64 << 20;
 /// What is left to others on the disk of an archive.
 const ROOM_LEFT_BYTES: u64 = 64 << 20;
 /// What a process leaves to the next one.
-const NOTE: &str = "archived.json";
+pub(super) const NOTE: &str = "archived.json";
 
 /// Where the next process goes on. The files of the archive count; this saves reading the journal from its beginning,
 /// and tells that a file was taken away.
 #[derive(Debug, Serialize, Deserialize)]
-struct Note {
+pub(super) struct Note {
     /// The last height of the archive.
-    height: Height,
+    pub(super) height: Height,
     /// The public key of the validator whose journal it was, and where it has to be read from.
     validator: Digest,
     position: u64,
@@ -243,6 +243,6 @@ fn end_of(directory: &Path, network: &Digest) -> Result<Option<Tip>, ArchiveErro
 }
 
 /// What the last process left. One that cannot be read is as good as none.
-fn note(directory: &Path) -> Option<Note> {
+pub(super) fn note(directory: &Path) -> Option<Note> {
     serde_json::from_slice(&fs::read(directory.join(NOTE)).ok()?).ok()
 }

@@ -9,6 +9,7 @@ use engine::store::{Position, Record};
 use engine::types::{Digest, Genesis, Height};
 use serde::Serialize;
 
+use super::archiver::NOTE;
 use super::error::{ArchiveError, Flaw};
 use super::records::{batch_record, block_record, height_of, place_of};
 use super::{Archive, ArchiveFile};
@@ -66,6 +67,11 @@ impl ArchivedFile {
             next = next.max(last.next());
             block = end.map(|(_, end)| end);
         }
+        let (file, first) = (archive.directory.clone(), next);
+        listed.extend(archive.noted().filter(|noted| *noted >= next).map(|last| {
+            let wrong = Some(format!("no file has these heights, which were archived, as {NOTE} says"));
+            Self { file, first, last, wrong }
+        }));
         listed
     }
 }
@@ -143,11 +149,16 @@ impl AuditedArchive {
 
     /// Opens the file with the next height.
     fn open_next(&mut self) -> Result<bool, ArchiveError> {
-        let Some(heights) = self.left.pop_front() else { return Ok(false) };
-        if heights.0 > self.next {
+        let heights = self.left.pop_front();
+        let is_missing = match heights {
+            Some((first, _)) => first > self.next,
+            None => self.archive.noted().is_some_and(|noted| noted >= self.next),
+        };
+        if is_missing {
             let (directory, height) = (self.archive.directory().to_owned(), self.next);
             return Err(ArchiveError::FileMissing { directory, height });
         }
+        let Some(heights) = heights else { return Ok(false) };
         let file = self.archive.open_file(heights)?;
         if *file.network() != self.network {
             let (directory, expected, found) = (self.archive.path(heights), self.network, *file.network());

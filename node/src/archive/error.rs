@@ -46,7 +46,8 @@ pub enum ArchiveError {
     /// A file that the archive goes on from was taken away.
     #[error(
         "{}: this archive had heights up to {height}, and the file that ends with it is not here: put it back, for the \
-         archive goes on from its last file",
+         archive goes on from its last file. If it is lost, delete archived.json here: what is missing is then archived \
+         again, if the journal still has it",
         directory.display()
     )]
     LastFileMissing {

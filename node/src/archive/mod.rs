@@ -106,6 +106,11 @@ impl Archive {
         self.files.last().map_or(Height(0), |(_, last)| *last)
     }
 
+    /// The last height that was archived here, if the process that did it has left a note: there must be a file of it.
+    pub(crate) fn noted(&self) -> Option<Height> {
+        archiver::note(&self.directory).map(|note| note.height)
+    }
+
     /// The last height of an archive of this network; 0 where there is none that can be read. Of its last file header
     /// and index are looked at.
     pub(crate) fn reaches(directory: &Path, network: &Digest) -> Height {

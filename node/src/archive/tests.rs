@@ -200,6 +200,24 @@ fn files_that_are_missing_are_named_and_the_others_are_whole() {
     assert!(wrong.iter().any(|wrong| wrong.contains("the heights of its name")), "{wrong:?}");
 }
 
+#[test]
+fn the_last_file_is_missed_by_what_the_archiver_has_noted() {
+    let mut rig = Rig::new();
+    (0..30).for_each(|_| rig.commit(3, true));
+    pass(&rig, 4_000);
+    let archive = rig.archive();
+    assert!(wrongs(&rig, &archive).is_empty() && audit(&rig, &archive, false).ok);
+    fs::remove_file(files(&archive).last().unwrap()).unwrap();
+    let wrong = wrongs(&rig, &archive);
+    assert!(matches!(&wrong[..], [one] if one.contains("archived.json")), "{wrong:?}");
+    let finding = audit(&rig, &archive, false).finding.unwrap();
+    assert!(finding.found.contains("the archive has no file with height"), "{finding}");
+    fs::remove_file(archive.join("archived.json")).unwrap();
+    assert!(wrongs(&rig, &archive).is_empty() && audit(&rig, &archive, false).ok);
+    pass(&rig, 4_000);
+    assert_eq!(Archive::open(&archive).unwrap().last(), Height(30), "what is missing is archived again");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 

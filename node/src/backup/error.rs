@@ -33,6 +33,17 @@ pub enum BackupError {
         /// What is wrong with it.
         what: String,
     },
+    /// A file of the data directory cannot be read.
+    #[error(
+        "{}: {what}: nothing was backed up. If the validator runs, it repairs what has rotted when it next scrubs; stop it \
+         and look at the directory with `millrace verify --map`", file.display()
+    )]
+    Rotten {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The data directory has no checkpoint, or none that goes with its journal.
     #[error(
         "{}: it has no checkpoint from which a start could go on with its journal, which was pruned: look at it with \

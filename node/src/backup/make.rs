@@ -66,7 +66,7 @@ fn may_have_been_pruned(error: &BackupError) -> bool {
     match error {
         BackupError::Journal(error) => !matches!(error, StoreError::NoLog { .. } | StoreError::Format { .. }),
         BackupError::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
-        BackupError::Damaged { .. } | BackupError::NoCheckpoint(_) => true,
+        BackupError::Rotten { .. } | BackupError::NoCheckpoint(_) => true,
         _ => false,
     }
 }
@@ -104,13 +104,28 @@ fn attempt_once(data: &Path, place: &Path, told: &mut dyn FnMut(u64)) -> Result<
         copying.whole(name)?;
     }
     let files = copying.files;
-    let (records, checkpoint) = read_back(place, of, end)?;
+    let (records, checkpoint) = read_back(place, of, end).map_err(|error| at_source(error, (place, data)))?;
     let manifest = Manifest::new((of.0, Digest(of.1)), checkpoint, end - first, files);
     for directory in [place.join("journal"), place.join("checkpoints")] {
         sync(&directory)?;
     }
     manifest.write(place)?;
     Ok(Backup { manifest, records })
+}
+
+/// The same error about the file that was copied: a copy is as its source was.
+fn at_source(error: BackupError, (place, data): (&Path, &Path)) -> BackupError {
+    let source = |file: &Path| file.strip_prefix(place).map(|name| data.join(name)).ok();
+    match &error {
+        BackupError::Damaged { file, what } => source(file).map(|file| (file, what.clone())),
+        BackupError::Journal(StoreError::Corrupt { path, offset, expected, found }) => source(path)
+            .map(|file| (file, format!("damaged at byte {offset}: expected {expected}, found {found}"))),
+        BackupError::NoCheckpoint(directory) => {
+            return source(directory).map_or(error, BackupError::NoCheckpoint);
+        }
+        _ => None,
+    }
+    .map_or(error, |(file, what)| BackupError::Rotten { file, what })
 }
 
 /// Reads a copy: every record up to the end, and every checkpoint, of which one must go with it. Nothing of them is

@@ -10,6 +10,7 @@
 //! goes on with the others, all directories are audited, and the benchmark fails.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use loadgen::progress::{Live, Observer, Phase, Terminal};
 use loadgen::report::{
     BenchConfig, BenchReport, Build, BytesPerTx, Machine, Stages, Style, ValidatorFigures,
 };
-use loadgen::{ChainLoad, LoadError, LoadPlan, Start};
+use loadgen::{ChainLoad, Endpoint, LoadError, LoadPlan, Start};
 
 use engine::limits::{ACCOUNTS_MAX, ROWS_MAX};
 use engine::types::{ChainKind, Registrar};
@@ -51,6 +52,7 @@ const SETTLE_POLL: Duration = Duration::from_millis(100);
 pub fn bench(args: &BenchArgs) -> Result<bool> {
     check(args)?;
     let json = args.json.as_deref().map(Output::open).transpose()?;
+    args.report.as_deref().map(report_directory).transpose()?;
     let options = InitOptions {
         name: "bench".into(),
         validators: args.validators,
@@ -201,10 +203,12 @@ fn workload(workload: Workload, payments: u16) -> &'static str {
 pub fn load(args: &LoadArgs) -> Result<bool> {
     let json = args.json.as_deref().map(Output::open).transpose()?;
     let network = Network::load(&args.network)?;
+    let mut plan = load_plan(args, &network)?;
+    plan.check()?;
     // Validators that do not answer are waited for.
     let interrupt = Interrupt::watch(|| {})?;
     let (lanes, storage) = targets::answering(&network, args.validators.as_deref())?;
-    let plan = load_plan(args, (&network, &lanes))?;
+    plan.endpoints = endpoints(&lanes);
     let mut watcher = Watched { terminal: Terminal::new(), interrupt: interrupt.clone() };
     let outcome = loadgen::run(&plan, &mut watcher);
     if let Err(LoadError::Cancelled) = &outcome {
@@ -238,8 +242,8 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
     Ok(is_whole(&outcome))
 }
 
-/// What the load of a running network is asked to do.
-fn load_plan(args: &LoadArgs, on: (&Network, &[LoadTarget])) -> Result<LoadPlan> {
+/// What the load of a running network is asked to do, but for the validators that get it.
+fn load_plan(args: &LoadArgs, network: &Network) -> Result<LoadPlan> {
     let traffic = args.workload.traffic();
     let seed = args.seed.map_or_else(random_seed, Ok)?;
     let mut plan = LoadPlan {
@@ -249,7 +253,7 @@ fn load_plan(args: &LoadArgs, on: (&Network, &[LoadTarget])) -> Result<LoadPlan>
         payments: args.linked,
         opened: args.opened,
         share: args.share,
-        ..plan(on, args.rate, seed, args.seconds, args.warm_up, Start::Resume)?
+        ..plan((network, &[]), args.rate, seed, args.seconds, args.warm_up, Start::Resume)?
     };
     // Nothing is asked of chains that get no load.
     plan.chains.retain(|chain| traffic.kinds().contains(&chain.kind));
@@ -319,7 +323,6 @@ fn plan(
     warm_up: u64,
     start: Start,
 ) -> Result<LoadPlan, ConfigError> {
-    let endpoints = lanes.iter().map(|lane| lane.endpoint.clone()).collect();
     let chain = |chain: &engine::types::ChainGenesis| ChainLoad {
         chain: chain.id,
         kind: chain.kind,
@@ -337,8 +340,12 @@ fn plan(
             Rate::Max => loadgen::Rate::Max,
             Rate::Fixed(rate) => loadgen::Rate::Fixed(rate),
         },
-        ..LoadPlan::new(*network.genesis.network(), endpoints, network.client_seed()?)
+        ..LoadPlan::new(*network.genesis.network(), endpoints(lanes), network.client_seed()?)
     })
+}
+
+fn endpoints(lanes: &[LoadTarget]) -> Vec<Endpoint> {
+    lanes.iter().map(|lane| lane.endpoint.clone()).collect()
 }
 
 /// Waits until all validators have committed the same height: one may be a block behind when the load ends.
@@ -387,15 +394,24 @@ fn fill(report: &mut BenchReport, outcome: &LoadOutcome, window: &Window) {
     report.bytes_per_tx = BytesPerTx { wire: wire as f64 / committed, disk: disk as f64 / committed };
 }
 
+fn unwritten(directory: &Path) -> String {
+    format!("cannot write the report into {}", directory.display())
+}
+
+/// Makes the directory of a report, and tries whether its files can be written, before the work that they tell of.
+fn report_directory(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).with_context(|| unwritten(directory))?;
+    // It leaves nothing that was not there.
+    Output::open(&directory.join("report.json")).map(drop).with_context(|| unwritten(directory))
+}
+
 fn present(report: &BenchReport, json: Option<Output>, directory: Option<&Path>) -> Result<()> {
     if !json.as_ref().is_some_and(Output::is_stdout) {
         print!("{}", report.table(Style::of_stdout()));
     }
     json.map(|json| json.write(&report.to_json())).transpose()?;
     if let Some(directory) = directory {
-        report
-            .write_dir(directory)
-            .with_context(|| format!("cannot write the report into {}", directory.display()))?;
+        report.write_dir(directory).with_context(|| unwritten(directory))?;
         println!("report in {}", directory.display());
     }
     Ok(())

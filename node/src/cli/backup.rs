@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::print::{grouped, print_json, quoted, rows};
 use crate::backup::{Backup, backup, restore};
+use crate::verify::check_data;
 
 /// Back up a validator's data while it runs.
 ///
@@ -85,6 +86,7 @@ fn told(what: &'static str) -> impl FnMut(u64) {
 /// # Errors
 /// [`crate::backup::BackupError`].
 pub(super) fn make(args: &BackupArgs) -> Result<bool> {
+    check_data(&args.data)?;
     let Backup { manifest, records } = backup(&args.data, &args.to, &mut told("copied"))?;
     if args.json {
         print_json(&json!({ "backup": args.to, "records": records, "manifest": manifest }))?;

@@ -241,6 +241,7 @@ fn map(data: &Path, json: Option<&Path>) -> Result<bool> {
         bar.set_position(done);
     });
     bar.finish_and_clear();
+    let map = map?;
     match output {
         Some(output) => {
             if !output.is_stdout() {

@@ -187,7 +187,10 @@ pub(super) fn up(args: &UpArgs) -> Result<bool> {
         (false, _) if is_whole && up - follow < quorum => println!(
             "network \"{name}\": {up} of {all} validators are up{of_them}, and {quorum} make a quorum: nothing is committed"
         ),
-        (false, _) => println!("network \"{name}\": {up} of {} {validators} are up", outcomes.len()),
+        (false, _) => {
+            let are = if outcomes.len() == 1 { "is" } else { "are" };
+            println!("network \"{name}\": {up} of {} {validators} {are} up", outcomes.len());
+        }
     }
     for (member, outcome) in both() {
         match outcome {
@@ -205,6 +208,15 @@ pub(super) fn up(args: &UpArgs) -> Result<bool> {
             Up::Not(None, _) => println!("  {:<10}  NOT UP, see below", member.name),
             Up::Not(Some(pid), _) => println!("  {:<10}  NOT UP, see below; process {pid}", member.name),
         }
+    }
+    let reached = outcomes.values().filter_map(|outcome| match outcome {
+        Up::Running(running) => Some(running.status.peers.len() + 1),
+        Up::Not(..) => None,
+    });
+    if !is_whole && reached.max().is_some_and(|reached| reached < quorum) {
+        println!(
+            "\nso far they reach fewer than {quorum} validators, a quorum: until then nothing is committed"
+        );
     }
     let directory = quoted(&args.directory);
     if is_up && is_whole {

@@ -213,13 +213,14 @@ fn show_or_wait(
     }
     let checked = asked.checked(height, &root)?;
     let found = found.compared(&mut asked.client, asked.network.as_ref(), chain)?;
-    let lacks = match args.wait && !waits && found.is_open {
+    let lacks = match !waits && found.is_open {
         true => Some(checks::missing_approvals(&mut asked.client, asked.network.as_ref(), (chain, &found))?),
         false => None,
     };
     show(&found, &checked, args.json)?;
     if let Some(lacks) = lacks {
-        eprintln!("it is not decided, so there is nothing to wait for: {lacks}");
+        let nothing = if args.wait { "it is not decided, so there is nothing to wait for: " } else { "" };
+        eprintln!("{nothing}{lacks}");
         found.next(asked.network.as_ref()).iter().for_each(|next| eprintln!("{next}"));
     } else if waits {
         eprintln!("it is not in effect yet (at height {height})");

@@ -14,7 +14,7 @@ use kernels::ed25519::SigningKey;
 use loadgen::client_keys::ClientSeed;
 use net::{Address, Host, Identity};
 
-use super::{ChainDraft, NETWORK_FILE, Network, names};
+use super::{ChainDraft, NETWORK_FILE, Network, STATE_FILE, names};
 use crate::config::genesis::{self, quoted};
 use crate::config::{ConfigError, FIRST_START, ListenOn, Secret};
 
@@ -248,39 +248,62 @@ pub(super) fn peer_section(index: usize, of: &ValidatorGenesis, address: &str) -
 /// Makes a network in `directory`. It may exist and may hold something, but nothing of what is written.
 ///
 /// # Errors
-/// [`InitError`]; whatever was written until then stays, but without `network.toml` it is no network.
+/// [`InitError`]; nothing of what was written stays.
 pub fn init(directory: &Path, options: &InitOptions) -> Result<Network, InitError> {
-    let accounts = options.chains.iter().map(|chain| chain.id);
-    check_free(directory, options, accounts)?;
+    let files = Written::in_free(directory, options, options.chains.iter().map(|chain| chain.id))?;
     let drafts = drafts(directory, options)?;
     let client_seed = Secret::generate().map_err(at(directory))?;
     // Numbers that make no genesis leave nothing behind that is in the way of better ones.
     let genesis = make_genesis(options, &drafts, &ClientSeed(client_seed.0))?;
     write(directory, options, (&genesis, &drafts), Some(&client_seed), |_| Ok(()))?;
-    Ok(Network::load(directory)?)
+    let network = Network::load(directory)?;
+    files.keep();
+    Ok(network)
 }
 
-/// Whether nothing is in a directory of what a network with accounts files of these chains would be written to.
-pub(super) fn check_free(
-    directory: &Path,
-    options: &InitOptions,
-    chains: impl Iterator<Item = ChainId>,
-) -> Result<(), InitError> {
-    // A link that leads nowhere is something, too: a file would be written where it points to.
-    let is_there = |path: &PathBuf| path.symlink_metadata().is_ok();
-    if is_there(&directory.join(NETWORK_FILE)) {
-        return Err(InitError::Exists(directory.to_owned()));
+/// What a network is written to. Unless it is kept, all of that is removed again: half a network, as a full disk would
+/// leave it, is of no use and in the way of the next attempt.
+pub(super) struct Written {
+    names: Vec<PathBuf>,
+}
+
+impl Written {
+    /// The files and directories of a network with accounts files of these chains. None of them is there yet.
+    pub(super) fn in_free(
+        directory: &Path,
+        options: &InitOptions,
+        chains: impl Iterator<Item = ChainId>,
+    ) -> Result<Self, InitError> {
+        // A link that leads nowhere is something, too: a file would be written where it points to.
+        let is_there = |path: &PathBuf| path.symlink_metadata().is_ok();
+        if is_there(&directory.join(NETWORK_FILE)) {
+            return Err(InitError::Exists(directory.to_owned()));
+        }
+        if options.name.chars().any(char::is_control) {
+            return Err(InitError::Name(options.name.clone()));
+        }
+        let files = [genesis::GENESIS_FILE, genesis::HEADER_FILE, SEED_FILE, STATE_FILE, NETWORK_FILE];
+        let mut names: Vec<PathBuf> = files.map(|name| directory.join(name)).to_vec();
+        names.extend(chains.map(|chain| directory.join(genesis::accounts_file(chain))));
+        names.extend((0..options.validators).map(|index| directory.join(format!("validator-{index}"))));
+        match names.iter().find(|path| is_there(path)) {
+            Some(taken) => Err(InitError::InTheWay(taken.clone())),
+            None => Ok(Self { names }),
+        }
     }
-    if options.name.chars().any(char::is_control) {
-        return Err(InitError::Name(options.name.clone()));
+
+    /// All is there.
+    pub(super) fn keep(mut self) {
+        self.names.clear();
     }
-    let mut written: Vec<PathBuf> =
-        [genesis::GENESIS_FILE, genesis::HEADER_FILE, SEED_FILE].map(PathBuf::from).to_vec();
-    written.extend(chains.map(|chain| genesis::accounts_file(chain).into()));
-    written.extend((0..options.validators).map(|index| format!("validator-{index}").into()));
-    match written.iter().map(|name| directory.join(name)).find(is_there) {
-        Some(taken) => Err(InitError::InTheWay(taken)),
-        None => Ok(()),
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        for name in &self.names {
+            // What cannot be removed is named as being in the way by the next attempt.
+            let _ = if name.is_dir() { fs::remove_dir_all(name) } else { fs::remove_file(name) };
+        }
     }
 }
 

@@ -13,9 +13,10 @@
 //! last members must be found at work. Who can be led to strangers alone is helped by that no more than by their word:
 //! only the digest of the last members, as an administrator has told it, is proof against this.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use client::{Client, ClientError};
@@ -194,11 +195,11 @@ pub fn learn(
 ) -> Result<Learnt, LearnError> {
     let listed = || network.members.iter().map(|member| (member.clients.clone(), member.fingerprint));
     let sources = from.map_or_else(|| listed().collect(), |from| vec![from]);
-    let mut tries = TRIES;
+    let (mut tries, mut silent) = (TRIES, BTreeSet::new());
     let asked = loop {
         tries -= 1;
-        match Asked::all(network, sources.clone()) {
-            Err(LearnError::Nobody) if tries > 0 => std::thread::sleep(PAUSE),
+        match Asked::all(network, sources.clone(), &mut silent) {
+            Err(LearnError::Nobody) if tries > 0 => thread::sleep(PAUSE),
             asked => break asked?,
         }
     };
@@ -240,13 +241,17 @@ struct Asked {
 
 impl Asked {
     /// Asks these, and the members to which what they say leads.
-    fn all(network: &Network, mut sources: Vec<(Address, Fingerprint)>) -> Result<Self, LearnError> {
+    ///
+    /// `silent` are those of whom it was said before that they do not answer.
+    fn all(
+        network: &Network,
+        mut sources: Vec<(Address, Fingerprint)>,
+        silent: &mut BTreeSet<String>,
+    ) -> Result<Self, LearnError> {
         let mut asked = Self::default();
         loop {
             let before = asked.reach();
-            for (address, fingerprint) in &sources {
-                asked.ask(network, address, *fingerprint)?;
-            }
+            asked.ask(network, &sources, silent)?;
             // Only where all members of the last epoch were asked is it known how many of them are at work.
             if asked.reach() == before || asked.histories.len() > 1 {
                 break;
@@ -267,17 +272,31 @@ impl Asked {
         self.histories.iter().map(|history| history.epochs.handovers().len() + 1).collect()
     }
 
+    /// Asks all of these at the same time: one that does not answer takes some seconds.
     fn ask(
         &mut self,
         network: &Network,
-        address: &Address,
-        fingerprint: Fingerprint,
+        sources: &[(Address, Fingerprint)],
+        silent: &mut BTreeSet<String>,
     ) -> Result<(), LearnError> {
-        let connected = Client::connect(address, fingerprint, *network.genesis.network());
-        let Ok(mut client) = connected else { return Ok(()) };
-        let told = told_epochs(&network.genesis, &mut client);
-        let present = client.members().ok().map(|members| members.value.0.epoch);
-        self.note((address, fingerprint), told, present)
+        eprintln!("asking {} which epochs there were", count(sources.len()));
+        let ask = |(address, fingerprint): &(Address, Fingerprint)| {
+            let mut client = Client::connect(address, *fingerprint, *network.genesis.network())?;
+            let told = told_epochs(&network.genesis, &mut client);
+            Ok::<_, ClientError>((told, client.members().ok().map(|members| members.value.0.epoch)))
+        };
+        let answers: Vec<_> = thread::scope(|scope| {
+            let asked: Vec<_> = sources.iter().map(|source| scope.spawn(move || ask(source))).collect();
+            asked.into_iter().map(|one| one.join().expect("asking does not panic")).collect()
+        });
+        for ((address, fingerprint), answer) in sources.iter().zip(answers) {
+            match answer {
+                Ok((told, present)) => self.note((address, *fingerprint), told, present)?,
+                Err(error) if silent.insert(address.to_string()) => eprintln!("  no answer: {error}"),
+                Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// What one has told, and the epoch in which it says that it is.
@@ -352,6 +371,10 @@ impl Asked {
         let members = epochs.members().list.iter();
         members.filter(|member| said(&member.certificate_fingerprint) == Some(&epochs.present())).count()
     }
+}
+
+fn count(validators: usize) -> String {
+    format!("{validators} {}", if validators == 1 { "validator" } else { "validators" })
 }
 
 /// Where clients reach these members, as was decided or as the directory says.

@@ -144,11 +144,19 @@ impl Network {
                 return Err(ConfigError::from(Box::new(Contradiction {
                     file,
                     field: format!("validator[{at}]"),
-                    says: members.get(at).map_or("nothing".into(), |m| format!("\"{}\"", m.name)),
+                    says: members.get(at).map_or("nothing".into(), |member| {
+                        let (index, print) = (member.index, member.fingerprint);
+                        format!("\"{}\" with index {index} and the fingerprint {print}", member.name)
+                    }),
                     other_file: genesis_file,
                     other_field: format!("validator[{at}]"),
-                    other_says: format!("\"{}\"", validator.name),
-                    help: "index, name and fingerprint must be those of the genesis, in its order",
+                    other_says: format!(
+                        "\"{}\" with index {at} and the fingerprint {}",
+                        validator.name,
+                        Fingerprint(validator.certificate_fingerprint)
+                    ),
+                    help: "index, name and fingerprint must be those of the genesis, in its order. Where all differ, one \
+                           of the files is of another network",
                 })));
             }
         }

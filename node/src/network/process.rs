@@ -24,10 +24,12 @@ const POLL: Duration = Duration::from_millis(20);
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// It could not be started.
-    #[error("cannot start validator \"{name}\": {source}")]
+    #[error("cannot start validator \"{name}\": {}: {source}", file.display())]
     Spawn {
         /// The validator.
         name: String,
+        /// The file that is missing or cannot be used.
+        file: PathBuf,
         /// What the operating system answered.
         source: io::Error,
     },
@@ -84,16 +86,21 @@ impl ValidatorProcess {
     /// # Errors
     /// [`ProcessError::Spawn`].
     pub fn spawn(executable: &Path, member: &Member, tie: Tie) -> Result<Self, ProcessError> {
-        let failed = |source| ProcessError::Spawn { name: member.name.clone(), source };
-        let log = OpenOptions::new().create(true).append(true).open(member.log_file()).map_err(failed)?;
-        let log_from = log.metadata().map_err(failed)?.len();
+        let failed = |file: &Path| {
+            let (name, file) = (member.name.clone(), file.to_owned());
+            move |source| ProcessError::Spawn { name, file, source }
+        };
+        let (config, log_file) = (member.config_file(), member.log_file());
+        // Absolute, so that every command recognises the process, from whatever directory it is typed.
+        let config = config.canonicalize().map_err(failed(&config))?;
+        let log = OpenOptions::new().create(true).append(true).open(&log_file).map_err(failed(&log_file))?;
+        let log_from = log.metadata().map_err(failed(&log_file))?.len();
         let mut command = Command::new(executable);
         command
             .args(["node", "--config"])
-            // Absolute, so that every command recognises the process, from whatever directory it is typed.
-            .arg(member.config_file().canonicalize().map_err(failed)?)
+            .arg(config)
             .stdin(Stdio::null())
-            .stdout(log.try_clone().map_err(failed)?)
+            .stdout(log.try_clone().map_err(failed(&log_file))?)
             .stderr(log);
         let parent = std::process::id();
         // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid and setsid.
@@ -107,8 +114,8 @@ impl ValidatorProcess {
             // Ctrl-C reaches only the parent, which stops its validators in its own order.
             command.process_group(0);
         }
-        let child = command.spawn().map_err(failed)?;
-        Ok(Self { name: member.name.clone(), log: member.log_file(), log_from, child, tie })
+        let child = command.spawn().map_err(failed(executable))?;
+        Ok(Self { name: member.name.clone(), log: log_file, log_from, child, tie })
     }
 
     /// The id of the process.

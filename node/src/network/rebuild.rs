@@ -28,7 +28,7 @@ use engine::store::{Lock, Log, Replay, StoreError};
 use engine::types::{ChainId, Digest, Genesis, Height, RulesVersion, Support};
 
 use super::Network;
-use super::init::{self, Draft, InitError, InitOptions, SEED_FILE};
+use super::init::{self, Draft, InitError, InitOptions, SEED_FILE, Written};
 use crate::config::{Readers, Secret};
 use crate::validator::checkpoints::{Directory, WHOLE};
 use crate::validator::ordering::Certificates;
@@ -139,14 +139,14 @@ pub struct Rebuilt {
 /// how many bytes of the journal were audited, and how many there are.
 ///
 /// # Errors
-/// [`RebuildError`]; without `network.toml` what was written is no network.
+/// [`RebuildError`]; nothing of what was written stays.
 pub fn rebuild(
     (data, genesis): (&Path, &Arc<Genesis>),
     directory: &Path,
     options: &InitOptions,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Rebuilt, RebuildError> {
-    init::check_free(directory, options, genesis.chains().iter().map(|chain| chain.id))?;
+    let files = Written::in_free(directory, options, genesis.chains().iter().map(|chain| chain.id))?;
     let report = verify::auditor(Arc::clone(genesis))?.audit(data, progress, &mut |_, _, _| {})?;
     if !report.ok {
         return Err(RebuildError::Unsound { data: data.to_owned(), found: Text(&report, &[]).to_string() });
@@ -179,6 +179,7 @@ pub fn rebuild(
         File::open(&copy)?.sync_all()
     })?;
     let network = Network::load(directory).map_err(InitError::from)?;
+    files.keep();
     Ok(Rebuilt { network, from: (height, root), left_out: report.heights_without_certificate })
 }
 

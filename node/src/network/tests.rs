@@ -160,6 +160,27 @@ fn what_is_there_is_not_overwritten_even_if_it_is_no_network() {
 }
 
 #[test]
+fn a_network_that_is_not_whole_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let written = || init::Written::in_free(directory.path(), &options(1), [ChainId(1)].into_iter());
+    let make = || {
+        std::fs::create_dir_all(directory.path().join("validator-0/data")).unwrap();
+        std::fs::write(directory.path().join("chain-1.accounts"), "half").unwrap();
+        std::fs::write(directory.path().join("mine"), "mine").unwrap();
+    };
+    let half = written().unwrap();
+    make();
+    drop(half);
+    let left: Vec<_> =
+        std::fs::read_dir(directory.path()).unwrap().map(|of| of.unwrap().file_name()).collect();
+    assert_eq!(left, ["mine"]);
+    let whole = written().unwrap();
+    make();
+    whole.keep();
+    assert!(matches!(written(), Err(InitError::InTheWay(_))));
+}
+
+#[test]
 fn ports_that_do_not_fit_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let high = InitOptions { base_port: Some(65_530), ..options(4) };

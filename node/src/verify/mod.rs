@@ -32,7 +32,7 @@ pub enum VerifyError {
     #[error("{}: no data directory, for it has no journal; name the directory that has one, as in {}", .0.display(), .1.display())]
     NoData(PathBuf, PathBuf),
     /// The validator has never been started.
-    #[error("{}: this validator has never run, so there is nothing to audit", .0.display())]
+    #[error("{}: this validator has never run, so it has no data yet", .0.display())]
     NeverRan(PathBuf),
     /// The operating system gave no randomness for the signature checks.
     #[error("no randomness: {0}")]

@@ -18,7 +18,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use engine::replica::{CommittedBlock, KIND_BATCH, KIND_COMMITTED, KIND_STATE};
-use engine::store::{Lock, Log, Record, Repaired, Replay};
+use engine::store::{Lock, Log, Record, Repaired, Replay, StoreError};
 use engine::types::{Digest, Height};
 use serde::Serialize;
 
@@ -119,21 +119,27 @@ pub struct SpoiledMap {
 impl Map {
     /// Reads every byte of a data directory that nobody writes. `progress` hears how many bytes of the logs are done,
     /// and of how many.
-    #[must_use]
-    pub fn of(data: &Path, progress: &dyn Fn(u64, u64)) -> Self {
-        let (journal, network) = LogMap::of(JOURNAL, &data.join("journal"), progress);
-        let (votes, _) = LogMap::of("vote log", &data.join("consensus"), progress);
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`]: somebody writes it. All else that is wrong stands in the map.
+    pub fn of(data: &Path, progress: &dyn Fn(u64, u64)) -> Result<Self, StoreError> {
+        let (journal, network) = LogMap::of(JOURNAL, &data.join("journal"), progress)?;
+        let (votes, _) = LogMap::of("vote log", &data.join("consensus"), progress)?;
         let checkpoints = network.map_or_else(Vec::new, |network| CheckpointFile::list(data, &network));
         let logs = vec![journal, votes];
         let is_whole = logs.iter().all(|log| log.rot.is_empty() && log.problem.is_none())
             && checkpoints.iter().all(|file| file.height.is_none() || file.set_aside || file.state.usable);
-        Self { directory: data.to_owned(), is_whole, logs, checkpoints }
+        Ok(Self { directory: data.to_owned(), is_whole, logs, checkpoints })
     }
 }
 
 impl LogMap {
     /// The map of a log, and of which network it is.
-    fn of(log: &'static str, directory: &Path, progress: &dyn Fn(u64, u64)) -> (Self, Option<Digest>) {
+    fn of(
+        log: &'static str,
+        directory: &Path,
+        progress: &dyn Fn(u64, u64),
+    ) -> Result<(Self, Option<Digest>), StoreError> {
         let mut map = Self {
             log,
             problem: None,
@@ -145,9 +151,10 @@ impl LogMap {
         };
         let (identity, mut replay) = match Log::inspect(directory, Lock::Shared) {
             Ok(opened) => opened,
+            Err(error @ StoreError::InUse { .. }) => return Err(error),
             Err(error) => {
                 map.problem = Some(error.to_string());
-                return (map, None);
+                return Ok((map, None));
             }
         };
         map.validator = Some(hex::encode(identity.owner.validator));
@@ -170,7 +177,7 @@ impl LogMap {
         for segment in &mut map.segments {
             segment.cells = cells(segment.begins_at..segment.begins_at + segment_bytes, &painted);
         }
-        (map, Some(Digest(identity.owner.network)))
+        Ok((map, Some(Digest(identity.owner.network))))
     }
 
     /// Reads all records, notes what they are and what cannot be read; the stretches that have records.

@@ -39,7 +39,7 @@ fn write(log: &Log, records: u64) -> Vec<engine::store::Position> {
 }
 
 fn map(data: &Path) -> Map {
-    Map::of(data, &|done, of| assert!(done <= of))
+    Map::of(data, &|done, of| assert!(done <= of)).unwrap()
 }
 
 #[test]
@@ -100,6 +100,17 @@ fn a_map_says_what_is_where_what_is_rotten_and_what_is_repaired() {
     let spoiled = map(data);
     assert!(!spoiled.is_whole && spoiled.logs[0].spoiled[0].file == *repair);
     assert!(spoiled.to_string().contains("counts for nothing"));
+}
+
+#[test]
+fn there_is_no_map_of_what_somebody_writes() {
+    let data = tempfile::tempdir().unwrap();
+    write(&open(data.path(), LogKind::Votes), 1);
+    let log = open(data.path(), LogKind::Journal);
+    let in_use = StoreError::InUse { path: data.path().join("journal") };
+    assert_eq!(Map::of(data.path(), &|_, _| {}).err(), Some(in_use));
+    drop(log);
+    assert!(map(data.path()).is_whole);
 }
 
 #[test]
