@@ -19,6 +19,9 @@ const EVERY: Duration = Duration::from_millis(50);
 const GO_ON: Duration = Duration::from_millis(300);
 /// How long a run waits for what administrators decide, however slow heights are.
 const DECISIONS: Duration = Duration::from_secs(15);
+/// What an epoch that begins near the end adds: all start again, some look for 3 s for what a liar has named before they
+/// vote, and then clients have to be served once more.
+const AFTER_BORDER: Duration = Duration::from_secs(8);
 /// How far behind one that follows may be: it hears of heights, and then fetches them.
 const FOLLOWS_WITHIN: u64 = 64;
 /// At this height a chain is created and used, wherever administrators create one.
@@ -59,7 +62,9 @@ impl World {
             } else if self.probed && missing.is_none() && self.untold().is_none() {
                 return self.finish();
             }
-            if self.now > self.plan.heal + self.plan.patience {
+            let (heal, patience) = (self.plan.heal, self.plan.patience);
+            let of_border = (self.pace.border + AFTER_BORDER).min(heal + 2 * patience);
+            if self.now > (heal + patience).max(of_border) {
                 let what = missing.or_else(|| self.untold()).unwrap_or_default();
                 self.checks.violation(self.now, format!("liveness: {what}"));
                 return self.finish();

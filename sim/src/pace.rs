@@ -71,7 +71,7 @@ impl Plan {
 impl World {
     /// The epoch that the next block belongs to, and the highest view that an honest validator has reached there.
     ///
-    /// One that is still in an epoch which is over goes through views that can give no block: they do not count, however
+    /// One that is still in an epoch which is over goes through views that can give no block. They do not count, however
     /// many there are while all others start.
     fn view(&self) -> (Epoch, u64) {
         let epoch = self.checks.decisions.epoch_of_next();

@@ -219,18 +219,26 @@ impl Epochs {
         Ok(epochs)
     }
 
-    /// Whether the evidence of a state agrees with these epochs and leads on from them. The members of later ones are
-    /// not known here: what it says of those is seen when it is restored.
-    pub(super) fn lead_on(
+    /// Whether the evidence of the state of a height agrees with these epochs. The members of later ones are not known
+    /// here: what it says of those is seen when it is restored. A state of an epoch that is over here is one up to its
+    /// end.
+    pub(super) fn agree_with(
         &self,
-        evidence: &Evidence,
+        (height, evidence): (Height, &Evidence),
         certificates: &(impl FinalityVerifier + ?Sized),
     ) -> bool {
         let agrees = self.handovers.iter().zip(&evidence.handovers).all(|(known, said)| {
             certificates.verify(said).is_some_and(|finality| finality.digest() == known.block.digest())
         });
-        let (said, known) = (evidence.handovers.len(), self.handovers.len());
-        agrees && (said > known || (said == known && certificates.verify(&evidence.last).is_some()))
+        let said = evidence.handovers.len();
+        let last = || certificates.verify(&evidence.last);
+        agrees
+            && match self.handovers.get(said) {
+                None => said > self.handovers.len() || last().is_some(),
+                Some(end) => {
+                    height <= end.block.height() && last().is_some_and(|of| of.epoch().0 <= said as u64)
+                }
+            }
     }
 
     /// The first epoch that ends otherwise here than there, if there is one.
@@ -428,17 +436,21 @@ pub(super) mod tests {
         assert_eq!((epochs.parts_from(&forged), epochs.parts_from(&epochs)), (Some(Epoch(1)), None));
 
         let ends = [first, second].map(|of| of.certificate);
-        let leads = |handovers: &[Vec<u8>], last: &[u8]| {
-            epochs.lead_on(&Evidence { handovers: handovers.to_vec(), last: last.to_vec() }, &Plain)
+        let agrees = |height: u64, handovers: &[Vec<u8>], last: &[u8]| {
+            let evidence = Evidence { handovers: handovers.to_vec(), last: last.to_vec() };
+            epochs.agree_with((Height(height), &evidence), &Plain)
         };
-        assert!(leads(&ends, &ends[1]));
-        assert!(leads(&[&ends[..], &[vec![9]]].concat(), b""), "the members of a later epoch are not known");
-        assert!(!leads(&ends, b"none"));
-        assert!(!leads(&ends[..1], &ends[1]), "it is of an epoch that is over here");
-        assert!(
-            !leads(&[ends[1].clone(), ends[0].clone()], &ends[1]),
-            "other ends than those that are known"
-        );
+        assert!(agrees(12, &ends, &ends[1]));
+        let later = [&ends[..], &[vec![9]]].concat();
+        assert!(agrees(20, &later, b""), "the members of a later epoch are not known");
+        assert!(!agrees(12, &ends, b"none"));
+        assert!(agrees(9, &ends[..1], &ends[1]), "an epoch that is over here has states up to its end");
+        assert!(agrees(7, &ends[..1], &ends[0]), "nothing is final above the end of the epoch before");
+        assert!(!agrees(10, &ends[..1], &ends[1]), "above its end is another epoch");
+        assert!(!agrees(4, &[], &ends[1]), "a finalization of a later epoch");
+        assert!(!agrees(4, &[], b"none"));
+        let exchanged = [ends[1].clone(), ends[0].clone()];
+        assert!(!agrees(12, &exchanged, &ends[1]), "other ends than those that are known");
     }
 
     #[test]

@@ -119,7 +119,8 @@ impl Replica {
                 let certificates = &*self.certificates;
                 let holds = |evidence: &Bytes| {
                     Evidence::decode(evidence).is_ok_and(|of| {
-                        (is_named && of == Evidence::default()) || epochs.lead_on(&of, certificates)
+                        (is_named && of == Evidence::default())
+                            || epochs.agree_with((height, &of), certificates)
                     })
                 };
                 match self.states.chunk_list(from, list, holds, now.monotonic) {
