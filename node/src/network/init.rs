@@ -38,6 +38,8 @@ pub struct InitOptions {
     pub base_port: Option<u16>,
     /// Lines for the `[work]` section of every validator.
     pub work: Vec<(String, String)>,
+    /// Whether each validator answers HTTP at 127.0.0.1, at the TCP port with the number of its port for clients.
+    pub gateway: bool,
     /// The storage backend of every validator: auto, uring or portable.
     pub storage: String,
     /// The log level of every validator.
@@ -60,6 +62,7 @@ impl Default for InitOptions {
             listen: Vec::new(),
             base_port: None,
             work: Vec::new(),
+            gateway: false,
             storage: "auto".into(),
             log_level: "info".into(),
             progress: |_, _| {},
@@ -212,6 +215,15 @@ impl Draft {
             storage = quoted(&options.storage),
             level = quoted(&options.log_level),
         );
+        if options.gateway {
+            let port = self.clients.1.addresses().first().map_or(0, SocketAddr::port);
+            let _ = write!(
+                text,
+                "\n[gateway]                       # HTTP, for programs on this machine: docs/guides/developer.md\n\
+                 listen = \"127.0.0.1:{port}\"\n\
+                 anonymous = [\"read\", \"submit\"]\n"
+            );
+        }
         if !options.work.is_empty() {
             text.push_str("\n[work]\n");
             for (field, value) in &options.work {
