@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use engine::limits::PUBLIC_KEY_BYTES;
@@ -216,11 +216,11 @@ impl Draft {
             level = quoted(&options.log_level),
         );
         if options.gateway {
-            let port = self.clients.1.addresses().first().map_or(0, SocketAddr::port);
+            let here = self.gateway_address();
             let _ = write!(
                 text,
                 "\n[gateway]                       # HTTP, for programs on this machine: docs/guides/developer.md\n\
-                 listen = \"127.0.0.1:{port}\"\n\
+                 listen = \"{here}\"\n\
                  anonymous = [\"read\", \"submit\"]\n"
             );
         }
@@ -231,6 +231,17 @@ impl Draft {
             }
         }
         text
+    }
+
+    /// Where it answers HTTP: on this machine alone, at the port with the number of its port for clients. Where it listens
+    /// on IPv6 addresses only, there may be no others.
+    fn gateway_address(&self) -> SocketAddr {
+        let listen = self.clients.1.addresses();
+        let ip = match listen.iter().all(SocketAddr::is_ipv6) {
+            true => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            false => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        SocketAddr::new(ip, listen.first().map_or(0, SocketAddr::port))
     }
 
     /// What `network.toml` says of it.

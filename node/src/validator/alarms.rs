@@ -151,7 +151,11 @@ impl Past {
             say(AlarmKind::DiskRots, Severity::Critical, words);
         }
         if let Some(why) = &seen.fallback {
-            say(AlarmKind::BackendFallback, Severity::Warning, format!("io_uring cannot be used: {why}"));
+            say(
+                AlarmKind::BackendFallback,
+                Severity::Warning,
+                format!("the journal is written by plain file calls: {why}"),
+            );
         }
         match seen.certificate_until.map(|until| until.checked_sub(seen.unix)) {
             Some(None) => {

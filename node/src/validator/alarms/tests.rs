@@ -62,7 +62,8 @@ fn transactions_that_wait_without_a_block_are_told() {
 
 #[test]
 fn each_other_trouble_is_told_by_itself() {
-    let cases: [(AlarmKind, fn(&mut Seen)); 10] = [
+    type Spoil = fn(&mut Seen);
+    let cases: [(AlarmKind, Spoil); 10] = [
         (AlarmKind::Lagging, |seen| seen.behind = Some(BEHIND_MAX + 1)),
         (AlarmKind::CannotCatchUp, |seen| seen.needs = Some("height 7".to_owned())),
         (AlarmKind::StreamLost, |seen| seen.stream_lost = true),

@@ -53,21 +53,32 @@ impl Door {
 
     /// A gateway in a process of its own, to a validator.
     pub fn beside(testbed: &Testbed, index: usize, options: &[&str]) -> Self {
+        let door = Self::spawned(testbed, (index, "127.0.0.1:0"), options);
+        door.open();
+        door
+    }
+
+    /// A gateway on all addresses of the machine, whose options give it a certificate; nothing is asked of it yet.
+    pub fn over_tls(testbed: &Testbed, options: &[&str]) -> Self {
+        let mut door = Self::spawned(testbed, (0, "0.0.0.0:0"), options);
+        door.address = SocketAddr::from(([127, 0, 0, 1], door.address.port()));
+        door
+    }
+
+    fn spawned(testbed: &Testbed, (index, listen): (usize, &str), options: &[&str]) -> Self {
         let (directory, index) = (testbed.path().to_str().unwrap(), index.to_string());
         let mut process = Command::new(MILLRACE)
-            .args(["gateway", "--network", directory, "--validator", &index, "--listen", "127.0.0.1:0"])
+            .args(["gateway", "--network", directory, "--validator", &index, "--listen", listen])
             .args(options)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let found = lines.map_while(Result::ok).find_map(|line| {
-            let rest = line.strip_prefix("it listens on http://")?;
+            let (_, rest) = line.strip_prefix("it listens on ")?.split_once("://")?;
             rest.split(';').next().and_then(|address| address.parse().ok())
         });
-        let door = Self { address: found.expect("it says where it listens"), process: Some(process) };
-        door.open();
-        door
+        Self { address: found.expect("it says where it listens"), process: Some(process) }
     }
 
     fn open(&self) {
