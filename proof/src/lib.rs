@@ -7,7 +7,8 @@
 //! ```
 //!
 //! [`verify`] takes the bytes of a proof and of a genesis header and says what is proved, or the first thing that is
-//! wrong. [`Proof`] is the format, for those who make one. `docs/PROOFS.md` has both formats byte by byte.
+//! wrong; [`verify_history`] does the same for an attestation and all that it supersedes. [`Proof`] and [`History`] are
+//! the formats, for those who make one. `docs/PROOFS.md` has both formats byte by byte.
 //!
 //! Invariants:
 //! - a [`Statement`] comes only out of a proof that holds;
@@ -43,6 +44,7 @@ mod format;
 mod statement;
 mod error;
 mod verify;
+mod history;
 
 pub use attestation::{ATTESTATION_BYTES, Attestation, Status};
 pub use certificate::{CERTIFICATE_BYTES_MAX, Certificate, CertificateError};
@@ -55,6 +57,7 @@ pub use error::ProofError;
 pub use format::{Claim, Finality, LOG_PATH_MAX, Later, PATH_MAX, PROOF_BYTES_MAX, Proof};
 pub use genesis::{ANYONE, Chain, ChainKind, GENESIS_HEADER_BYTES_MAX, Genesis, Roles, Validator};
 pub use header::{HEADER_BYTES, Header};
+pub use history::{HISTORY_BYTES_MAX, HISTORY_MAX, History, HistoryError, ProvedHistory, verify_history};
 pub use leaf::{ACCOUNT_BYTES, Account, BODY_BYTES, Payment, Unexecuted, kind_name, outcome_name};
 pub use member::{Member, MemberChange, MemberSet, MembersRecord};
 pub use record::{AccountRecord, Approval, Change, OldKey, Pending, Safeguards};

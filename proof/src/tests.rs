@@ -5,6 +5,7 @@ mod charters;
 mod councils;
 mod epochs;
 mod formats;
+mod histories;
 mod members;
 mod network;
 mod records;

@@ -19,8 +19,8 @@ const EVERY: Duration = Duration::from_millis(50);
 const GO_ON: Duration = Duration::from_millis(300);
 /// How long a run waits for what administrators decide, however slow heights are.
 const DECISIONS: Duration = Duration::from_secs(15);
-/// What an epoch that begins near the end adds: all start again, some look for 3 s for what a liar has named before they
-/// vote, and then clients have to be served once more.
+/// How much longer a run may last after an epoch has begun near its end. All validators start again, some look for 3 s
+/// for what a liar has named before they vote, and then clients have to be served once more.
 const AFTER_BORDER: Duration = Duration::from_secs(8);
 /// How far behind one that follows may be: it hears of heights, and then fetches them.
 const FOLLOWS_WITHIN: u64 = 64;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use engine::types::Epoch;
+use engine::types::{Epoch, Height};
 
 use crate::schedule::{Act, Plan, faulty};
 use crate::world::World;
@@ -20,6 +20,10 @@ const SLACK: Duration = Duration::from_secs(2);
 /// What the border of an epoch adds: all start again, and before they vote they look for 3 s for what a liar has named.
 const BORDER: Duration = Duration::from_millis(3_500);
 
+/// What a validator adds that is needed and finds its next block pruned: for 10 s it watches whether somebody still has
+/// the block, asks for states within 5 s, fetches one and starts again.
+const STATE: Duration = Duration::from_secs(18);
+
 /// Where the last new block was seen.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
@@ -29,6 +33,8 @@ pub(crate) struct Pace {
     at: Duration,
     /// The faults had ended then.
     healed: bool,
+    /// When somebody was last seen to need a block that others have pruned.
+    stranded: Duration,
     /// When somebody last went over the border of an epoch.
     pub(crate) border: Duration,
     /// The longest gap where only f were faulty, and the most views of one gap.
@@ -71,8 +77,8 @@ impl Plan {
 impl World {
     /// The epoch that the next block belongs to, and the highest view that an honest validator has reached there.
     ///
-    /// One that is still in an epoch which is over goes through views that can give no block. They do not count, however
-    /// many there are while all others start.
+    /// A validator that is still in an epoch which is over goes through views that can give no block. These views do
+    /// not count, however many there are while all others start.
     fn view(&self) -> (Epoch, u64) {
         let epoch = self.checks.decisions.epoch_of_next();
         let running = self.honest().filter_map(|node| self.nodes[node].running.as_ref());
@@ -82,11 +88,21 @@ impl World {
         (epoch, views.max().unwrap_or(known))
     }
 
+    /// Whether another honest validator has pruned the next block of one.
+    fn is_somebody_stranded(&self) -> bool {
+        let needs = |node: usize| Height(self.nodes[node].committed + 1);
+        let pruned = |node: usize| self.nodes[node].disks.checkpoints.base();
+        self.honest().any(|node| self.honest().any(|other| other != node && pruned(other) >= needs(node)))
+    }
+
     /// Looks whether blocks go on.
     pub(crate) fn check_pace(&mut self) {
         let height = self.checks.height();
         let view = self.view();
         let healed = self.healed && self.now >= self.plan.heal + SETTLING;
+        if self.is_somebody_stranded() {
+            self.pace.stranded = self.now;
+        }
         if height > self.pace.height || healed != self.pace.healed || self.now < SLACK {
             self.pace = Pace { height, view, at: self.now, healed, ..self.pace };
             return;
@@ -104,7 +120,9 @@ impl World {
         // It is seen a moment later that there is a block.
         let is_at_border = self.pace.border + SLACK >= self.pace.at && self.pace.border > Duration::ZERO;
         let border = if is_at_border { BORDER } else { Duration::ZERO };
-        let gap_max = VIEW_MAX * (f as u32 + 1) + SLACK + border;
+        let was_stranded = self.pace.stranded >= self.pace.at && self.pace.stranded > Duration::ZERO;
+        let state = if was_stranded { STATE } else { Duration::ZERO };
+        let gap_max = VIEW_MAX * (f as u32 + 1) + SLACK + border + state;
         if views > views_max {
             let last = view.1;
             let what = format!("liveness: views {first} to {last} gave no block above height {height}");

@@ -8,6 +8,14 @@ use super::{Auditor, BaseCheckpoint, Entry, Finding, Walk, Wrong, checks};
 use crate::store::{Owner, Position, Replay};
 use crate::types::Height;
 
+/// What is found where an archive begins with another state than that from which the network was rebuilt. A later one
+/// could be anybody's: nothing shows that it is the network's.
+pub(super) fn other_origin(base: &BaseCheckpoint, expected: Height) -> Finding {
+    let (expected, found) =
+        (format!("that of height {expected}"), format!("one of height {}", base.record.height));
+    Wrong::new("the state from which the network was rebuilt", expected, found).at(base.file.clone(), 0)
+}
+
 impl Auditor {
     /// Goes on behind the last height of an archive, if the journal has everything from there on.
     pub(super) fn go_on(

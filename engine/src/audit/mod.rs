@@ -181,9 +181,12 @@ impl Auditor {
     ) -> Result<AuditReport, AuditError> {
         let mut walk = Walk::new(directory.unwrap_or(at), &self.genesis);
         walk.report.archived_to = Some(Height(0));
-        if self.genesis.origin().is_some() {
+        if let Some(begins) = self.genesis.origin().map(|origin| origin.height) {
             let base = self.format.origin_state(at);
-            let begun = base.and_then(|base| self.begin_with(&base, &mut walk));
+            let begun = base.and_then(|base| match base.record.height == begins {
+                true => self.begin_with(&base, &mut walk),
+                false => Err(begin::other_origin(&base, begins)),
+            });
             if let Err(finding) = begun {
                 return Ok(self.reported(walk, Some(finding)));
             }

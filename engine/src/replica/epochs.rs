@@ -167,7 +167,11 @@ impl Epochs {
             let certificate = finalizations.next().ok_or(HandoverError::Certificate)?;
             epochs.begin(Handover { block, certificate, members }, certificates)?;
         }
-        Ok(epochs)
+        // What is too much may be anything, and would be handed on.
+        match finalizations.next() {
+            None => Ok(epochs),
+            Some(_) => Err(HandoverError::Certificate),
+        }
     }
 
     /// All of them, for somebody who has the genesis alone:
@@ -460,6 +464,15 @@ pub(super) mod tests {
         assert_eq!(Epochs::decode((&genesis, Support::OURS), &epochs.encode(), &Plain).as_ref(), Ok(&epochs));
         epochs.begin(handover(5, 0, members(1, 5)), &Plain).unwrap();
         epochs.begin(handover(9, 1, members(2, 3)), &Plain).unwrap();
+        let ended = || epochs.handovers().iter().map(|of| (of.block.clone(), of.members.clone()));
+        let finalizations = || epochs.handovers().iter().map(|of| of.certificate.clone());
+        let restored = |finalizations: Vec<Vec<u8>>| {
+            Epochs::restore((&genesis, Support::OURS), ended(), finalizations, &Plain)
+        };
+        assert_eq!(restored(finalizations().collect()).as_ref(), Ok(&epochs));
+        for wrong in [finalizations().take(1).collect(), finalizations().chain([vec![9]]).collect()] {
+            assert_eq!(restored(wrong), Err(HandoverError::Certificate), "one is missing, or too many");
+        }
         let bytes = epochs.encode();
         let decode = |bytes: &[u8]| Epochs::decode((&genesis, Support::OURS), bytes, &Plain);
         assert_eq!(decode(&bytes).as_ref(), Ok(&epochs));

@@ -7,7 +7,7 @@ use client::{Client, Query, Welcome};
 use engine::replica::{BlockIndex, FeedBlocks, JournalReader, ReadError};
 use engine::types::{ChainId, Digest, Epoch, Height, Outcome, TransactionId, ValidatorIndex};
 use engine::wire::answers::{BlockAnswer, EpochsAnswer, ErrorAnswer, FeedAnswer, TransactionAnswer};
-use engine::wire::{AsOf, FeedQuery, PROTOCOL_VERSION, Role, Standing};
+use engine::wire::{AsOf, Cursor, FeedQuery, PROTOCOL_VERSION, Role, Standing};
 use serde::Serialize;
 
 use super::Archive;
@@ -122,13 +122,25 @@ impl Answers {
 
     fn feed(&mut self, query: &FeedQuery) -> Result<FeedAnswer, Unanswered> {
         let last = self.records.archive().last();
-        let from = query.from.height.max(self.root.next());
+        let query = FeedQuery { from: query.from.max(Cursor::at(self.root.next())), ..*query };
+        let from = query.from.height;
         if from <= last {
             self.is_there(from)?;
         }
         let index = self.records.index(Height(from.0.saturating_sub(2)), Height(from.0 + FEED_HEIGHTS));
         let reader = JournalReader { records: &self.records, index: &index, network: self.records.network() };
-        Ok(reader.feed(query, last, &mut self.feed_blocks, &|| false)?)
+        let read = reader.feed(&query, last, &mut self.feed_blocks, &|| false);
+        // What came from other chains follows from the two heights before.
+        let needs_origin = self.root.0 > 0 && from.0 <= self.root.0 + 2;
+        read.map_err(|error| match error {
+            error if needs_origin => Unanswered::NotFound(format!(
+                "what came from other chains at height {from} or at the next one follows from blocks of the network before, \
+                 which was rebuilt at height {}: go on with --from {} ({error})",
+                self.root,
+                Cursor::at(Height(self.root.0 + 3))
+            )),
+            error => error.into(),
+        })
     }
 }
 

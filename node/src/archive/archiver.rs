@@ -223,6 +223,14 @@ fn keep_state(directory: &Path, genesis: &Genesis, from: &Path) -> anyhow::Resul
     })?;
     let state = FetchedState::read(genesis.network(), &bytes[..]);
     let state = state.map_err(ArchiveError::io("reading", from))?;
+    // A later state of the network holds as well, and the archive would lack what is below it.
+    let expected = genesis.root().0;
+    if state.height() != expected {
+        let (height, from) = (state.height(), from.display());
+        anyhow::bail!(
+            "{from}: a state of height {height}; the network was rebuilt from that of height {expected}"
+        );
+    }
     let is_it = state.check((genesis, Support::OURS), &Certificates::new(genesis)?);
     is_it.with_context(|| format!("{}: not the state from which the network was rebuilt", from.display()))?;
     Ok(replace(&to, &bytes)?)

@@ -68,7 +68,7 @@ impl ArchivedFile {
             block = end.map(|(_, end)| end);
         }
         let (file, first) = (archive.directory.clone(), next);
-        listed.extend(archive.noted().filter(|noted| *noted >= next).map(|last| {
+        listed.extend(archive.noted.filter(|noted| *noted >= next).map(|last| {
             let wrong = Some(format!("no file has these heights, which were archived, as {NOTE} says"));
             Self { file, first, last, wrong }
         }));
@@ -152,7 +152,7 @@ impl AuditedArchive {
         let heights = self.left.pop_front();
         let is_missing = match heights {
             Some((first, _)) => first > self.next,
-            None => self.archive.noted().is_some_and(|noted| noted >= self.next),
+            None => self.archive.noted.is_some_and(|noted| noted >= self.next),
         };
         if is_missing {
             let (directory, height) = (self.archive.directory().to_owned(), self.next);

@@ -62,6 +62,8 @@ fn heights_of(name: &str) -> Option<(Height, Height)> {
 pub struct Archive {
     directory: PathBuf,
     files: Vec<(Height, Height)>,
+    /// The last height that was archived here, if the process that did it has left a note: there must be a file of it.
+    noted: Option<Height>,
 }
 
 impl Archive {
@@ -70,12 +72,14 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError::Io`]: it cannot be read.
     fn list(directory: &Path) -> Result<Self, ArchiveError> {
+        // First the note: a file is durable before it is noted, and more may be archived meanwhile.
+        let noted = archiver::note(directory).map(|note| note.height);
         let names = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let names = names.map_err(ArchiveError::io("reading", directory))?;
         let mut files: Vec<_> =
             names.iter().filter_map(|entry| heights_of(entry.file_name().to_str()?)).collect();
         files.sort_unstable();
-        Ok(Self { directory: directory.to_owned(), files })
+        Ok(Self { directory: directory.to_owned(), files, noted })
     }
 
     /// Lists an archive.
@@ -104,11 +108,6 @@ impl Archive {
     #[must_use]
     pub fn last(&self) -> Height {
         self.files.last().map_or(Height(0), |(_, last)| *last)
-    }
-
-    /// The last height that was archived here, if the process that did it has left a note: there must be a file of it.
-    pub(crate) fn noted(&self) -> Option<Height> {
-        archiver::note(&self.directory).map(|note| note.height)
     }
 
     /// The last height of an archive of this network; 0 where there is none that can be read. Of its last file header

@@ -212,6 +212,9 @@ fn the_last_file_is_missed_by_what_the_archiver_has_noted() {
     assert!(matches!(&wrong[..], [one] if one.contains("archived.json")), "{wrong:?}");
     let finding = audit(&rig, &archive, false).finding.unwrap();
     assert!(finding.found.contains("the archive has no file with height"), "{finding}");
+    // What is archived after an archive was listed is no part of it.
+    let listed = Archive::open(&archive).unwrap();
+    assert_eq!((listed.noted, listed.last() < Height(30)), (Some(Height(30)), true));
     fs::remove_file(archive.join("archived.json")).unwrap();
     assert!(wrongs(&rig, &archive).is_empty() && audit(&rig, &archive, false).ok);
     pass(&rig, 4_000);

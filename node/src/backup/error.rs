@@ -35,8 +35,8 @@ pub enum BackupError {
     },
     /// A file of the data directory cannot be read.
     #[error(
-        "{}: {what}: nothing was backed up. If the validator runs, it repairs what has rotted when it next scrubs; stop it \
-         and look at the directory with `millrace verify --map`", file.display()
+        "{}: {what}: nothing was backed up. Leave the validator running: it repairs what has rotted when it next scrubs, \
+         and `millrace query status` says so; then back up again", file.display()
     )]
     Rotten {
         /// The file.
@@ -44,6 +44,13 @@ pub enum BackupError {
         /// What is wrong with it.
         what: String,
     },
+    /// A file is another one than when it was copied: the journal was pruned meanwhile, or the copy is damaged.
+    #[error(
+        "{}: it has changed since it was copied, and the copy cannot be read: the journal is pruned faster than it is \
+         copied, or the disk of the backup is at fault. Let the validator keep more (`keep_mib`), or take a faster disk",
+        .0.display()
+    )]
+    Changed(PathBuf),
     /// The data directory has no checkpoint, or none that goes with its journal.
     #[error(
         "{}: it has no checkpoint from which a start could go on with its journal, which was pruned: look at it with \

@@ -5,6 +5,7 @@
 //! such an end, and read back. Where segments were used again meanwhile, all is done anew.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::validator::checkpoints::Directory;
 
 /// How often it is begun anew where the journal is pruned meanwhile.
 const ATTEMPTS: u32 = 5;
+/// How much of a file and its copy is compared at once.
+const COMPARED_BYTES: usize = 1 << 16;
 /// The pause before that.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -66,7 +69,7 @@ fn may_have_been_pruned(error: &BackupError) -> bool {
     match error {
         BackupError::Journal(error) => !matches!(error, StoreError::NoLog { .. } | StoreError::Format { .. }),
         BackupError::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
-        BackupError::Rotten { .. } | BackupError::NoCheckpoint(_) => true,
+        BackupError::Rotten { .. } | BackupError::Changed(_) | BackupError::NoCheckpoint(_) => true,
         _ => false,
     }
 }
@@ -113,19 +116,40 @@ fn attempt_once(data: &Path, place: &Path, told: &mut dyn FnMut(u64)) -> Result<
     Ok(Backup { manifest, records })
 }
 
-/// The same error about the file that was copied: a copy is as its source was.
+/// The same error about the file that was copied, if that is wrong as well.
 fn at_source(error: BackupError, (place, data): (&Path, &Path)) -> BackupError {
     let source = |file: &Path| file.strip_prefix(place).map(|name| data.join(name)).ok();
-    match &error {
-        BackupError::Damaged { file, what } => source(file).map(|file| (file, what.clone())),
-        BackupError::Journal(StoreError::Corrupt { path, offset, expected, found }) => source(path)
-            .map(|file| (file, format!("damaged at byte {offset}: expected {expected}, found {found}"))),
-        BackupError::NoCheckpoint(directory) => {
-            return source(directory).map_or(error, BackupError::NoCheckpoint);
+    let (copied, what) = match &error {
+        BackupError::Damaged { file, what } => (file, what.clone()),
+        BackupError::Journal(StoreError::Corrupt { path, offset, expected, found }) => {
+            (path, format!("damaged at byte {offset}: expected {expected}, found {found}"))
         }
-        _ => None,
+        BackupError::NoCheckpoint(directory) => {
+            let directory = source(directory);
+            return directory.map_or(error, BackupError::NoCheckpoint);
+        }
+        _ => return error,
+    };
+    match source(copied) {
+        None => error,
+        Some(file) if is_same(copied, &file) => BackupError::Rotten { file, what },
+        Some(file) => BackupError::Changed(file),
     }
-    .map_or(error, |(file, what)| BackupError::Rotten { file, what })
+}
+
+/// Whether a file begins as its copy does, as far as they go together.
+fn is_same(copy: &Path, file: &Path) -> bool {
+    let (Ok(mut copy), Ok(mut file)) = (fs::File::open(copy), fs::File::open(file)) else { return false };
+    let (mut ours, mut theirs) = (vec![0; COMPARED_BYTES], vec![0; COMPARED_BYTES]);
+    loop {
+        let Ok(read) = copy.read(&mut ours) else { return false };
+        if read == 0 {
+            return true;
+        }
+        if file.read_exact(&mut theirs[..read]).is_err() || ours[..read] != theirs[..read] {
+            return false;
+        }
+    }
 }
 
 /// Reads a copy: every record up to the end, and every checkpoint, of which one must go with it. Nothing of them is

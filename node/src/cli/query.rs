@@ -136,8 +136,9 @@ pub enum Question {
         /// Instead of the fingerprint: the file that has it.
         #[arg(long, value_name = "FILE", conflicts_with = "registered")]
         file: Option<PathBuf>,
-        /// Show those before it, too, as far as each supersedes the one before, and check that the chain holds.
-        #[arg(long, conflicts_with = "proof")]
+        /// Show those before it, too, as far as each supersedes the one before, and check that the chain holds; with
+        /// --proof, write the proof of all of them.
+        #[arg(long)]
         history: bool,
         /// Write a proof for strangers into this file instead of printing the answer.
         #[arg(long, value_name = "FILE")]

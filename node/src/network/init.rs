@@ -1,7 +1,7 @@
 //! Makes a network: keys, certificates, genesis and one configuration for each validator.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -79,6 +79,9 @@ pub enum InitError {
     /// Something is there that would be overwritten, perhaps of an earlier attempt that was cut short.
     #[error("{}: this is there already and is not overwritten; choose another directory, or remove it", .0.display())]
     InTheWay(PathBuf),
+    /// Another process makes a network there.
+    #[error("{}: another command makes a network here: wait until it has ended, or choose another directory", .0.display())]
+    Busy(PathBuf),
     /// The name would break lines of files and of terminals.
     #[error("the name {0:?} of the network has control characters in it: leave them out")]
     Name(String),
@@ -273,59 +276,93 @@ pub(super) fn peer_section(index: usize, of: &ValidatorGenesis, address: &str) -
 /// # Errors
 /// [`InitError`]; nothing of what was written stays.
 pub fn init(directory: &Path, options: &InitOptions) -> Result<Network, InitError> {
-    let files = Written::in_free(directory, options, options.chains.iter().map(|chain| chain.id))?;
+    let mut claim = Claim::of(directory, options, options.chains.iter().map(|chain| chain.id))?;
     let drafts = drafts(directory, options)?;
     let client_seed = Secret::generate().map_err(at(directory))?;
     // Numbers that make no genesis leave nothing behind that is in the way of better ones.
     let genesis = make_genesis(options, &drafts, &ClientSeed(client_seed.0))?;
+    claim.begin()?;
     write(directory, options, (&genesis, &drafts), Some(&client_seed), |_| Ok(()))?;
     let network = Network::load(directory)?;
-    files.keep();
+    claim.keep();
     Ok(network)
 }
 
-/// What a network is written to. Unless it is kept, all of that is removed again: half a network, as a full disk would
-/// leave it, is of no use and in the way of the next attempt.
-pub(super) struct Written {
+/// A directory in which this process alone makes a network. Unless that gets whole, all of it is removed again: half a
+/// network, as a full disk would leave it, is of no use and in the way of the next attempt.
+pub(super) struct Claim {
+    directory: PathBuf,
+    /// The directory was made for it.
+    is_new: bool,
+    /// What a network is written to.
     names: Vec<PathBuf>,
+    /// All names were free a moment before the first was written: what has one of them was made by this process.
+    is_begun: bool,
+    /// Held as long as it lives: another process that makes a network here is refused.
+    _lock: File,
 }
 
-impl Written {
+impl Claim {
     /// The files and directories of a network with accounts files of these chains. None of them is there yet.
-    pub(super) fn in_free(
+    pub(super) fn of(
         directory: &Path,
         options: &InitOptions,
         chains: impl Iterator<Item = ChainId>,
     ) -> Result<Self, InitError> {
-        // A link that leads nowhere is something, too: a file would be written where it points to.
-        let is_there = |path: &PathBuf| path.symlink_metadata().is_ok();
-        if is_there(&directory.join(NETWORK_FILE)) {
-            return Err(InitError::Exists(directory.to_owned()));
-        }
         if options.name.chars().any(char::is_control) {
             return Err(InitError::Name(options.name.clone()));
+        }
+        let is_new = !directory.exists();
+        make_directory(directory)?;
+        let lock = File::open(directory).map_err(at(directory))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(InitError::Busy(directory.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(at(directory)(error)),
         }
         let files = [genesis::GENESIS_FILE, genesis::HEADER_FILE, SEED_FILE, STATE_FILE, NETWORK_FILE];
         let mut names: Vec<PathBuf> = files.map(|name| directory.join(name)).to_vec();
         names.extend(chains.map(|chain| directory.join(genesis::accounts_file(chain))));
         names.extend((0..options.validators).map(|index| directory.join(format!("validator-{index}"))));
-        match names.iter().find(|path| is_there(path)) {
+        let directory = directory.to_owned();
+        let claim = Self { directory, is_new, names, is_begun: false, _lock: lock };
+        claim.are_free().map(|()| claim)
+    }
+
+    fn are_free(&self) -> Result<(), InitError> {
+        // A link that leads nowhere is something, too: a file would be written where it points to.
+        let is_there = |path: &Path| path.symlink_metadata().is_ok();
+        if is_there(&self.directory.join(NETWORK_FILE)) {
+            return Err(InitError::Exists(self.directory.clone()));
+        }
+        match self.names.iter().find(|path| is_there(path)) {
             Some(taken) => Err(InitError::InTheWay(taken.clone())),
-            None => Ok(Self { names }),
+            None => Ok(()),
         }
     }
 
-    /// All is there.
+    /// To be called right before the first is written.
+    pub(super) fn begin(&mut self) -> Result<(), InitError> {
+        self.are_free()?;
+        self.is_begun = true;
+        Ok(())
+    }
+
+    /// The network is whole.
     pub(super) fn keep(mut self) {
-        self.names.clear();
+        (self.is_begun, self.is_new) = (false, false);
     }
 }
 
-impl Drop for Written {
+impl Drop for Claim {
     fn drop(&mut self) {
-        for name in &self.names {
+        for name in self.names.iter().filter(|_| self.is_begun) {
             // What cannot be removed is named as being in the way by the next attempt.
             let _ = if name.is_dir() { fs::remove_dir_all(name) } else { fs::remove_file(name) };
+        }
+        if self.is_new {
+            // It stays where somebody else has put something into it.
+            let _ = fs::remove_dir(&self.directory);
         }
     }
 }

@@ -28,7 +28,7 @@ use engine::store::{Lock, Log, Replay, StoreError};
 use engine::types::{ChainId, Digest, Genesis, Height, RulesVersion, Support};
 
 use super::Network;
-use super::init::{self, Draft, InitError, InitOptions, SEED_FILE, Written};
+use super::init::{self, Claim, Draft, InitError, InitOptions, SEED_FILE};
 use crate::config::{Readers, Secret};
 use crate::validator::checkpoints::{Directory, WHOLE};
 use crate::validator::ordering::Certificates;
@@ -146,7 +146,7 @@ pub fn rebuild(
     options: &InitOptions,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Rebuilt, RebuildError> {
-    let files = Written::in_free(directory, options, genesis.chains().iter().map(|chain| chain.id))?;
+    let mut claim = Claim::of(directory, options, genesis.chains().iter().map(|chain| chain.id))?;
     let report = verify::auditor(Arc::clone(genesis))?.audit(data, progress, &mut |_, _, _| {})?;
     if !report.ok {
         return Err(RebuildError::Unsound { data: data.to_owned(), found: Text(&report, &[]).to_string() });
@@ -168,7 +168,7 @@ pub fn rebuild(
     let state = FetchedState { common, evidence: Evidence::default() };
     state.check((&heir, Support::OURS), &Certificates::new(&heir)?)?;
 
-    fs::create_dir_all(directory).map_err(failed(directory))?;
+    claim.begin()?;
     let file = directory.join(STATE_FILE);
     write_state(&state, &heir, &file).map_err(failed(&file))?;
     init::write(directory, options, (&heir, &drafts), client_seed(data)?.as_ref(), |draft| {
@@ -179,7 +179,7 @@ pub fn rebuild(
         File::open(&copy)?.sync_all()
     })?;
     let network = Network::load(directory).map_err(InitError::from)?;
-    files.keep();
+    claim.keep();
     Ok(Rebuilt { network, from: (height, root), left_out: report.heights_without_certificate })
 }
 

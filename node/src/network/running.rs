@@ -100,7 +100,7 @@ pub enum Up {
 }
 
 /// The processes that [`up`] has started. Who holds the lock starts one, or has stopped all of them for good.
-type Started = Arc<Mutex<Vec<u32>>>;
+type Started = Arc<Mutex<Vec<(u32, Member)>>>;
 
 /// Starts those of the chosen validators, by their places in the network, that are not running, and returns when each
 /// of them is up, or has ended, or has made no progress for as long as `patience`. They go on when the caller ends. Who
@@ -165,7 +165,7 @@ pub fn up(
 fn start(member: &Member, executable: &Path, begun: &Started) -> Result<ValidatorProcess, RunError> {
     let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
     let mut process = ValidatorProcess::spawn(executable, member, Tie::Detached)?;
-    begun.push(process.pid());
+    begun.push((process.pid(), member.clone()));
     let path = member.pid_file();
     match fs::write(&path, format!("{}\n", process.pid())) {
         Ok(()) => Ok(process),
@@ -222,8 +222,10 @@ pub fn stop_new_on_signal() -> Result<Started, RunError> {
         let Ok(signal) = signals::wait() else { return };
         // Held to the end, so that none is started behind it.
         let started = to_stop.lock().unwrap_or_else(PoisonError::into_inner);
-        // A pid file stays until its process has gone, which nobody waits for here.
-        started.iter().for_each(|pid| process::signal(*pid, libc::SIGTERM));
+        // A pid file stays until its process has gone, which nobody waits for here. The number of one that has ended
+        // may be that of a stranger now.
+        let running = started.iter().filter(|(pid, member)| runs(*pid, member));
+        running.for_each(|(pid, _)| process::signal(*pid, libc::SIGTERM));
         eprintln!("stopped by a signal, and with it the validators that were being started");
         std::process::exit(signal.exit_code());
     };

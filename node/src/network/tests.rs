@@ -160,24 +160,34 @@ fn what_is_there_is_not_overwritten_even_if_it_is_no_network() {
 }
 
 #[test]
-fn a_network_that_is_not_whole_leaves_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let written = || init::Written::in_free(directory.path(), &options(1), [ChainId(1)].into_iter());
+fn a_network_that_is_not_whole_leaves_nothing_and_nothing_of_others_goes() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("net");
+    let claim = || init::Claim::of(&directory, &options(1), [ChainId(1)].into_iter());
     let make = || {
-        std::fs::create_dir_all(directory.path().join("validator-0/data")).unwrap();
-        std::fs::write(directory.path().join("chain-1.accounts"), "half").unwrap();
-        std::fs::write(directory.path().join("mine"), "mine").unwrap();
+        std::fs::create_dir_all(directory.join("validator-0/data")).unwrap();
+        std::fs::write(directory.join("chain-1.accounts"), "half").unwrap();
     };
-    let half = written().unwrap();
+    let mut half = claim().unwrap();
+    assert!(matches!(claim(), Err(InitError::Busy(_))), "one at a time");
+    assert!(matches!(init(&directory, &options(1)), Err(InitError::Busy(_))));
+    half.begin().unwrap();
     make();
     drop(half);
-    let left: Vec<_> =
-        std::fs::read_dir(directory.path()).unwrap().map(|of| of.unwrap().file_name()).collect();
-    assert_eq!(left, ["mine"]);
-    let whole = written().unwrap();
+    assert!(!directory.exists());
+
+    let mut late = claim().unwrap();
+    make();
+    assert!(matches!(late.begin(), Err(InitError::InTheWay(_))), "somebody else was faster");
+    drop(late);
+    assert!(directory.join("chain-1.accounts").exists() && directory.join("validator-0/data").exists());
+    std::fs::remove_dir_all(&directory).unwrap();
+
+    let mut whole = claim().unwrap();
+    whole.begin().unwrap();
     make();
     whole.keep();
-    assert!(matches!(written(), Err(InitError::InTheWay(_))));
+    assert!(matches!(claim(), Err(InitError::InTheWay(_))));
 }
 
 #[test]

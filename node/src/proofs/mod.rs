@@ -18,13 +18,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use engine::types::{Digest, Transaction};
-use proof::{Fact, FormError, GENESIS_HEADER_BYTES_MAX, PROOF_BYTES_MAX, Proof, ProofError, Statement};
+use proof::{
+    Fact, FormError, GENESIS_HEADER_BYTES_MAX, HISTORY_BYTES_MAX, History, HistoryError, PROOF_BYTES_MAX,
+    Proof, ProofError, ProvedHistory, Statement,
+};
 use serde_json::{Value, json};
 
 use crate::cli::{SignedSource, VerifyProofArgs, grouped, print_json, quoted, rows, write_new};
 use crate::config::ConfigError;
 pub(crate) use same::{kind, roles};
-use statement::{statement_json, statement_rows};
+use statement::{attestation_rows, history_json, statement_json, statement_rows};
 
 /// The header of a genesis that a proof cannot be checked with.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +61,7 @@ pub enum GenesisHeaderError {
 /// # Errors
 /// A file cannot be read, or is not the header of the genesis that is expected ([`GenesisHeaderError`]).
 pub fn verify_proof(args: &VerifyProofArgs) -> Result<bool> {
-    let proof = read(&args.proof, PROOF_BYTES_MAX)?;
+    let proof = read(&args.proof, HISTORY_BYTES_MAX.max(PROOF_BYTES_MAX))?;
     let genesis = read(&args.genesis, GENESIS_HEADER_BYTES_MAX)?;
     let file = || args.genesis.clone();
     let header = proof::Genesis::decode(&genesis)
@@ -68,6 +71,9 @@ pub fn verify_proof(args: &VerifyProofArgs) -> Result<bool> {
         return Err(GenesisHeaderError::OtherNetwork { file: file(), expected, found }.into());
     }
     let transaction = args.transaction.as_ref().map(|bytes| bytes.transaction(&found)).transpose()?;
+    if History::is_one(&proof) {
+        return verify_history(args, proof::verify_history(&proof, &genesis));
+    }
     let verdict = proof::verify(&proof, &genesis);
     // The id of the transaction that was named, if the proof speaks of it.
     let named = verdict.as_ref().ok().zip(transaction.as_ref());
@@ -154,6 +160,81 @@ pub fn write(
     let with =
         asked_of.map_or_else(String::new, |source| format!(" --transaction {}", quoted(source.to_string())));
     println!("check it:  millrace verify-proof {} --genesis {}{with}", quoted(file), quoted(header));
+    Ok(())
+}
+
+/// Prints whether a history holds, and what it proves; `false` where it does not, or where it should speak of a
+/// transaction.
+fn verify_history(args: &VerifyProofArgs, verdict: Result<ProvedHistory, HistoryError>) -> Result<bool> {
+    let wrong = match &verdict {
+        Ok(_) if args.transaction.is_some() => {
+            Some("the proof holds, but it is one of attestations and not of that transaction".to_owned())
+        }
+        Ok(_) => None,
+        Err(error) => Some(error.to_string()),
+    };
+    if args.json {
+        print_json(&match (&verdict, &wrong) {
+            (Ok(history), None) => json!({ "holds": true, "statement": history_json(history) }),
+            _ => json!({ "holds": false, "reason": wrong }),
+        })?;
+    } else {
+        match (&verdict, &wrong) {
+            (Ok(history), None) => {
+                println!("the proof holds: {}", history.last);
+                print_history(history);
+            }
+            (Ok(_), Some(wrong)) => println!("{wrong}"),
+            (Err(_), wrong) => println!("the proof does not hold: {}", wrong.as_deref().unwrap_or_default()),
+        }
+    }
+    Ok(wrong.is_none())
+}
+
+fn print_history(history: &ProvedHistory) {
+    rows(&statement_rows(&history.last));
+    for (fingerprint, attestation) in &history.earlier {
+        println!("before it: fingerprint {}", hex::encode(fingerprint));
+        rows(&attestation_rows(attestation));
+    }
+    println!("{} attestations, the last one first", history.earlier.len() + 1);
+}
+
+/// Writes a history, after it was checked if the genesis is known, and says what it proves and how to check it.
+///
+/// # Errors
+/// It does not hold, or the file cannot be written.
+pub fn write_history(
+    history: &History,
+    genesis_header: Option<&[u8]>,
+    (file, header_file): (&Path, Option<&Path>),
+    as_json: bool,
+) -> Result<()> {
+    let bytes = history.encode().context("what the validator answered makes no proof")?;
+    let proved = genesis_header.map(|header| proof::verify_history(&bytes, header)).transpose();
+    let proved = match proved {
+        Ok(proved) => proved,
+        Err(error) => bail!("no proof is written: {error}"),
+    };
+    write_new(file, &bytes)?;
+    if as_json {
+        let statement = proved.as_ref().map(history_json);
+        return print_json(&json!({ "file": file, "bytes": bytes.len(), "statement": statement })).map(drop);
+    }
+    println!("a proof of {} bytes is in {}", grouped(bytes.len() as u64), file.display());
+    match &proved {
+        Some(proved) => {
+            println!("it says: {}", proved.last);
+            print_history(proved);
+        }
+        None => {
+            println!(
+                "its paths, hashes and signatures are not checked here: that takes the header of the genesis"
+            )
+        }
+    }
+    let header = header_file.unwrap_or(Path::new("genesis.header"));
+    println!("check it:  millrace verify-proof {} --genesis {}", quoted(file), quoted(header));
     Ok(())
 }
 

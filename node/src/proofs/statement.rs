@@ -2,8 +2,8 @@
 
 use engine::types::{AccountFlags, AccountId, Asset, ChainId, ReservationId};
 use proof::{
-    Administrators, Attestation, ChainKind, Fact, Payment, Proposal, Statement, Status, Unexecuted,
-    kind_name, outcome_name,
+    Administrators, Attestation, ChainKind, Fact, Payment, Proposal, ProvedHistory, Statement, Status,
+    Unexecuted, kind_name, outcome_name,
 };
 use serde_json::{Value, json};
 
@@ -138,7 +138,8 @@ fn proposal_rows(of: &Proposal) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn attestation_rows(of: &Attestation) -> Vec<(&'static str, String)> {
+/// What was said of a fingerprint, in rows.
+pub(super) fn attestation_rows(of: &Attestation) -> Vec<(&'static str, String)> {
     let status = match of.status {
         Status::InForce => "in force".to_owned(),
         Status::Superseded { at, by } => format!("superseded at height {at} by {}", hex::encode(by)),
@@ -155,6 +156,14 @@ fn attestation_rows(of: &Attestation) -> Vec<(&'static str, String)> {
     rows.extend(of.data_hash.map(|hash| ("data", format!("SHA-256 {}", hex::encode(hash)))));
     rows.push(("history", hex::encode(of.history)));
     rows
+}
+
+/// What is proved of a history, as fields.
+pub(super) fn history_json(history: &ProvedHistory) -> Value {
+    let mut fields = statement_json(&history.last);
+    let earlier = history.earlier.iter().map(|(fingerprint, of)| attestation_json(fingerprint, of));
+    fields["superseded"] = earlier.collect();
+    fields
 }
 
 fn attestation_json(fingerprint: &[u8; 32], of: &Attestation) -> Value {

@@ -1,11 +1,14 @@
 //! What a chain says of a fingerprint, and of those that it took the place of.
 
-use anyhow::{Result, bail};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
 use client::{Answer, ClientError, FoundAttestation};
 use engine::types::{Attestation, ChainId, DataSummary, Digest, Fingerprint, Link, Status};
+use proof::{HISTORY_MAX as HISTORY_FILE_MAX, History};
 use serde_json::{Value, json};
 
-use super::{Asked, Checked, print, print_found, print_json};
+use super::{Asked, Checked, PROOF_PATIENCE, print, print_found, print_json};
 use crate::cli::rows;
 
 /// How many are shown of a history; the last one names where to go on.
@@ -120,6 +123,40 @@ impl Asked {
         }
         println!("as of {as_of}; {}", checked.text());
         Ok(())
+    }
+}
+
+impl Asked {
+    /// Writes a proof of what a chain says of a fingerprint, and of all that it superseded, into one file.
+    pub(super) fn write_history(
+        &mut self,
+        (chain, fingerprint): (ChainId, Fingerprint),
+        file: &Path,
+        json: bool,
+    ) -> Result<()> {
+        let mut earlier = Vec::new();
+        let mut next = Some(fingerprint);
+        while let Some(fingerprint) = next {
+            let Answer { as_of, value: found } = self.client.attestation(chain, &fingerprint)?;
+            let Some(attestation) = found.attestation else {
+                let reason = format!("fingerprint {fingerprint} is not registered on chain {chain}");
+                return Err(ClientError::NotFound { reason, as_of }.into());
+            };
+            if earlier.len() > HISTORY_FILE_MAX {
+                bail!(
+                    "more than {HISTORY_FILE_MAX} attestations were superseded, one after the other, which no file has: \
+                     write one for an earlier fingerprint as well, such as {fingerprint}"
+                );
+            }
+            earlier.push(attestation.encode());
+            next = attestation.link.supersedes();
+        }
+        // Asked for last: what was superseded does not change any more.
+        let proof = self.client.prove_attestation(chain, &fingerprint, PROOF_PATIENCE)?;
+        let proof = proof.encode().context("what the validator answered makes no proof")?;
+        let history = History { proof, earlier: earlier.split_off(1) };
+        let (genesis, header) = self.genesis_header();
+        crate::proofs::write_history(&history, genesis, (file, header.as_deref()), json)
     }
 }
 

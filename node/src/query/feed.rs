@@ -68,10 +68,12 @@ pub(super) fn print_feed(
                     continue;
                 }
                 let keeps_most = below.iter().min().copied();
-                let Some((kept_from, keeper)) = keeps_most.filter(|_| from == Cursor::START) else {
-                    return Err(error.into());
-                };
-                from = Cursor { height: kept_from, place: 0 };
+                // What came from other chains at the first two heights follows from blocks that are not kept.
+                let steps = |kept_from: Height| (kept_from.0..kept_from.0 + 2).contains(&from.height.0);
+                let begins = |(kept_from, _): &(Height, _)| from == Cursor::START || steps(*kept_from);
+                let Some((kept_from, keeper)) = keeps_most.filter(begins) else { return Err(error.into()) };
+                let kept_from = if steps(kept_from) { from.height.next() } else { kept_from };
+                from = Cursor::at(kept_from);
                 if keeper != asked.client.validator() {
                     not.retain(|validator| *validator != keeper);
                     *asked = another(whom, asked, &not).ok_or(error)?;

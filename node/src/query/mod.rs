@@ -10,7 +10,7 @@
 //! Invariant: what is printed as checked was checked in this process; a proof that does not hold is never printed
 //! as an answer.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -213,6 +213,7 @@ fn answer(asked: &mut Asked, args: &QueryArgs, progress: Option<&feed::Progress>
                 (None, None) => unreachable!("clap asks for one of them"),
             };
             match proof {
+                Some(file) if *history => asked.write_history((chain, fingerprint), file, args.json),
                 Some(file) => {
                     let proof = asked.client.prove_attestation(chain, &fingerprint, PROOF_PATIENCE);
                     asked.write(proof, file, None, args.json)
@@ -292,11 +293,18 @@ impl Asked {
         asked_of: Option<&SignedSource>,
         json: bool,
     ) -> Result<()> {
-        let genesis = self.network.as_ref().map(|network| network.genesis.header());
-        let genesis = genesis.or(self.archive.as_ref().map(|archive| &archive.header[..]));
-        let header = self.network.as_ref().map(|network| network.directory.join(HEADER_FILE));
-        let header = header.or(self.archive.as_ref().map(|archive| archive.header_file.clone()));
+        let (genesis, header) = self.genesis_header();
         crate::proofs::write(&proof?, genesis, (file, header.as_deref()), asked_of, json)
+    }
+
+    /// The header of the genesis with which proofs are checked, and the file that has it, as far as they are known.
+    fn genesis_header(&self) -> (Option<&[u8]>, Option<PathBuf>) {
+        let genesis = self.network.as_ref().map(|network| network.genesis.header());
+        let header = self.network.as_ref().map(|network| network.directory.join(HEADER_FILE));
+        (
+            genesis.or(self.archive.as_ref().map(|archive| &archive.header[..])),
+            header.or(self.archive.as_ref().map(|archive| archive.header_file.clone())),
+        )
     }
 
     fn transaction(&mut self, chain: Option<ChainId>, id: &TransactionId, json: bool) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use engine::replica::FetchedState;
 use engine::types::{Epoch, Packet, Refusal, Verdict};
 use loadgen::Start;
 use node::network::{Network, STATE_FILE};
@@ -160,8 +161,24 @@ fn archived(heir: &str, from: u64) {
     fs::write(&kept, spoiled).unwrap();
     let report = verify(1, &[]);
     assert!(report["finding"]["what"].as_str().unwrap().contains("the state from which"), "{report}");
+    // A later state holds as well, or could be anybody's: the archive begins with that which the genesis names.
+    let network = *Network::load(Path::new(heir)).unwrap().genesis.network();
+    let mut later = FetchedState::read(&network, &whole[..]).unwrap();
+    later.common.record.height.0 += 1;
+    let later = later.write(&network, Vec::new()).unwrap();
+    fs::write(&kept, &later).unwrap();
+    let report = verify(1, &[]);
+    assert_eq!(report["finding"]["expected"], format!("that of height {from}"), "{report}");
     fs::remove_file(&kept).unwrap();
+    fs::rename(&state, &aside).unwrap();
+    fs::write(&state, &later).unwrap();
+    let (_, error) = expect(1, &["archive", &data, "--to", &archive]);
+    assert!(error.contains(&format!("was rebuilt from that of height {from}")), "{error}");
+    fs::rename(&aside, &state).unwrap();
     verify(1, &[]);
+    // What happened on a chain is told from the first height on, where nothing came from other chains before it.
+    let (events, _) = expect(0, &["query", "--archive", &archive, "feed", "1", "--limit", "3"]);
+    assert_eq!(events.lines().filter(|line| !line.is_empty()).count(), 4, "{events}");
     // The archive goes on, and has it again.
     expect(0, &["load", "--network", heir, "--rate", "100", "--seconds", "1"]);
     let (words, _) = expect(0, &["archive", &data, "--to", &archive]);
