@@ -169,7 +169,7 @@ impl Client {
             match self.next(patience)? {
                 Event::Notices(notices) => return Ok(notices),
                 // The answer to a question that was given up.
-                Event::Answer(_) => {}
+                Event::Answer(_) | Event::Accepted(_) => {}
             }
         }
     }
@@ -194,7 +194,7 @@ impl Client {
             match self.next(ANSWER_PATIENCE)? {
                 Event::Answer(answer) if answer.id == self.asked => return answer.read(),
                 // The answer to a question that was given up.
-                Event::Answer(_) => {}
+                Event::Answer(_) | Event::Accepted(_) => {}
                 Event::Notices(notices) => self.notices.extend(notices),
             }
         }
@@ -414,6 +414,9 @@ impl Client {
         match &event {
             Event::Answer(_) => self.answered += 1,
             Event::Notices(notices) => self.told += notices.len() as u64,
+            Event::Accepted(_) => {
+                return Err(ClientError::Unexpected("what it has accepted, although that was not asked for"));
+            }
         }
         if self.answered > self.asked {
             return Err(ClientError::Unexpected("an answer to a question that was not asked"));

@@ -34,6 +34,8 @@ pub struct Welcome {
     pub as_of: AsOf,
     /// Whether it is a member, which takes transactions.
     pub standing: Standing,
+    /// The version of the client protocol that is spoken.
+    pub version: u32,
 }
 
 /// Submits transactions and asks questions.
@@ -47,6 +49,9 @@ pub struct Receiver(ClientReceiver);
 pub enum Event {
     /// What became of submitted packets.
     Notices(Vec<Notice>),
+    /// The tags of transactions that are in the validator's mempool now, where that was asked for. A verdict follows,
+    /// or has come already.
+    Accepted(Vec<u64>),
     /// The answer to a question.
     Answer(RawAnswer),
 }
@@ -85,7 +90,27 @@ impl Sender {
         &mut self,
         submissions: impl IntoIterator<Item = (u64, PacketSlab)>,
     ) -> Result<(), ClientError> {
-        let frame = |(tag, packets)| ClientFrame::Submit { tag, packets }.encode();
+        self.send(submissions, false).await
+    }
+
+    /// The same, and asks to be told which transactions are accepted, with [`Event::Accepted`]. Only a validator whose
+    /// [version](Welcome::version) is at least [`ACCEPTED_SINCE`](crate::ACCEPTED_SINCE) can read it.
+    ///
+    /// # Errors
+    /// [`ClientError::Link`].
+    pub async fn submit_and_hear(
+        &mut self,
+        submissions: impl IntoIterator<Item = (u64, PacketSlab)>,
+    ) -> Result<(), ClientError> {
+        self.send(submissions, true).await
+    }
+
+    async fn send(
+        &mut self,
+        submissions: impl IntoIterator<Item = (u64, PacketSlab)>,
+        tell: bool,
+    ) -> Result<(), ClientError> {
+        let frame = |(tag, packets)| ClientFrame::Submit { tag, packets, tell }.encode();
         Ok(self.0.send_all(submissions.into_iter().map(frame)).await?)
     }
 
@@ -130,9 +155,13 @@ fn read_welcome(frame: &Bytes, wanted: &Digest) -> Result<Welcome, ClientError> 
         ServerFrame::Welcome { network, .. } if network != *wanted => {
             Err(ClientError::Network { wanted: *wanted, found: network })
         }
-        ServerFrame::Welcome { validator, as_of, standing, .. } => Ok(Welcome { validator, as_of, standing }),
+        ServerFrame::Welcome { version, validator, as_of, standing, .. } => {
+            Ok(Welcome { validator, as_of, standing, version })
+        }
         ServerFrame::Rejected { reason } => Err(ClientError::Rejected(reason)),
-        ServerFrame::Notices(_) => Err(ClientError::Unexpected("notices before its welcome")),
+        ServerFrame::Notices(_) | ServerFrame::Accepted(_) => {
+            Err(ClientError::Unexpected("notices before its welcome"))
+        }
         ServerFrame::Answer { .. } => Err(ClientError::Unexpected("an answer before its welcome")),
     }
 }
@@ -140,6 +169,7 @@ fn read_welcome(frame: &Bytes, wanted: &Digest) -> Result<Welcome, ClientError> 
 fn read_event(frame: &Bytes) -> Result<Event, ClientError> {
     match ServerFrame::decode(frame)? {
         ServerFrame::Notices(notices) => Ok(Event::Notices(notices)),
+        ServerFrame::Accepted(tags) => Ok(Event::Accepted(tags)),
         ServerFrame::Answer { id, as_of, body } => Ok(Event::Answer(RawAnswer { id, as_of, body })),
         ServerFrame::Rejected { reason } => Err(ClientError::Rejected(reason)),
         ServerFrame::Welcome { .. } => Err(ClientError::Unexpected("a second welcome")),

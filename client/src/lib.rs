@@ -40,7 +40,8 @@ pub use answer::{
 pub use blocking::{Client, LocalAnswers};
 pub use connection::{Connection, Event, Receiver, Sender, Welcome};
 pub use engine::wire::{
-    AsOf, BEHIND_MAX, Cursor, FeedQuery, Happening, NoCursor, Notice, Query, Role, Standing, answers,
+    ACCEPTED_SINCE, AsOf, BEHIND_MAX, Cursor, FeedQuery, Happening, NoCursor, Notice, PROTOCOL_VERSION,
+    Query, Role, Standing, answers,
 };
 pub use error::ClientError;
 pub use net::{Address, Fingerprint};

@@ -333,10 +333,9 @@ fn client_frames() -> Vec<Vec<u8>> {
             max: 1_000,
         }),
     ];
-    let mut frames = vec![
-        ClientFrame::Hello { version: PROTOCOL_VERSION, network: NETWORK },
-        ClientFrame::Submit { tag: 3, packets: PacketSlab::copy_from(&[Packet([1; 128]), Packet([2; 128])]) },
-    ];
+    let mut frames = vec![ClientFrame::Hello { version: PROTOCOL_VERSION, network: NETWORK }];
+    let packets = PacketSlab::copy_from(&[Packet([1; 128]), Packet([2; 128])]);
+    frames.extend([false, true].map(|tell| ClientFrame::Submit { tag: 3, packets: packets.clone(), tell }));
     frames.extend(queries.map(|query| ClientFrame::Query { id: 5, query }));
     frames.iter().map(|frame| frame.encode().to_vec()).collect()
 }
@@ -358,6 +357,7 @@ fn server_frames() -> Vec<Vec<u8>> {
             as_of: AsOf { behind: None, ..as_of },
             body: Bytes::from_static(b"{\"a\":1}"),
         },
+        ServerFrame::Accepted(vec![3, 5]),
         ServerFrame::Rejected { reason: "no".into() },
     ];
     frames.iter().map(|frame| frame.encode().to_vec()).collect()

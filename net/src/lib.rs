@@ -64,6 +64,6 @@ pub use identity::{Fingerprint, Identity};
 pub use log_limit::LogLimit;
 pub use metrics::{Metrics, Snapshot};
 pub use network::{Flow, Network, Settings};
-pub use peers::{Channel, OnFull, Peer, PeerEvent, PeerNetwork, PeerSettings};
+pub use peers::{Channel, LinkState, OnFull, Peer, PeerEvent, PeerNetwork, PeerSettings};
 pub use socket::bind;
 pub use tls::{CLIENT_PROTOCOLS, PEER_PROTOCOLS};

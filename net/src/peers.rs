@@ -143,6 +143,25 @@ pub(crate) type PeerHandler = Box<dyn Fn(PeerEvent) -> Flow + Send + Sync>;
 #[derive(Clone)]
 pub struct PeerNetwork(Arc<Mesh>);
 
+/// How a link is. Counts begin with its present connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LinkState {
+    /// The peer.
+    pub peer: u16,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// UDP payload bytes sent to it.
+    pub sent_bytes: u64,
+    /// UDP payload bytes received from it.
+    pub received_bytes: u64,
+    /// The time of a round trip.
+    pub round_trip: Duration,
+    /// Packets that were lost on the way to it.
+    pub lost_packets: u64,
+    /// Bytes that wait for it, or are not acknowledged yet.
+    pub queued_bytes: u64,
+}
+
 impl PeerNetwork {
     pub(crate) fn new(mesh: Arc<Mesh>) -> Self {
         Self(mesh)
@@ -193,6 +212,16 @@ impl PeerNetwork {
     pub fn connected(&self) -> Vec<u16> {
         let links = self.0.links.iter();
         links.filter(|(_, link)| link.up().is_some()).map(|(peer, _)| *peer).collect()
+    }
+
+    /// How the link to each peer is now.
+    pub fn links(&self) -> Vec<LinkState> {
+        let all = self.0.links.iter();
+        all.map(|(peer, link)| LinkState {
+            peer: *peer,
+            ..link.up().map(|up| up.state()).unwrap_or_default()
+        })
+        .collect()
     }
 
     /// From now on a peer is called at another address. A connection that stands is kept.

@@ -17,8 +17,9 @@ fn first(frame: ServerFrame) -> Result<Welcome, ClientError> {
 #[test]
 fn only_a_welcome_of_this_network_and_version_is_taken() {
     let taken = first(welcome(PROTOCOL_VERSION, NETWORK)).unwrap();
-    assert_eq!(taken, Welcome { validator: ValidatorIndex(3), as_of: AS_OF, standing: STANDING });
-    let before = Welcome { standing: Standing::UNSAID, ..taken };
+    let version = PROTOCOL_VERSION;
+    assert_eq!(taken, Welcome { validator: ValidatorIndex(3), as_of: AS_OF, standing: STANDING, version });
+    let before = Welcome { standing: Standing::UNSAID, version: PROTOCOL_VERSION_FIRST, ..taken };
     assert!(before.standing.is_member(), "it is sent transactions");
     assert_eq!(first(welcome(PROTOCOL_VERSION_FIRST, NETWORK)).unwrap(), before, "one of the last release");
     // A client of the next release offers more, and both speak what this one has.
@@ -37,7 +38,7 @@ fn only_a_welcome_of_this_network_and_version_is_taken() {
     let error = first(ServerFrame::Rejected { reason: "full".into() }).unwrap_err();
     assert!(matches!(error, ClientError::Rejected(reason) if reason == "full"));
     let early = ServerFrame::Answer { id: 1, as_of: AS_OF, body: Bytes::new() };
-    for frame in [ServerFrame::Notices(Vec::new()), early] {
+    for frame in [ServerFrame::Notices(Vec::new()), ServerFrame::Accepted(Vec::new()), early] {
         assert!(matches!(first(frame), Err(ClientError::Unexpected(_))));
     }
     assert!(matches!(read_welcome(&Bytes::from_static(&[9]), &NETWORK), Err(ClientError::Frame(_))));
@@ -48,6 +49,8 @@ fn after_the_welcome_come_notices_and_answers_or_the_end() {
     let notices = vec![Notice { tag: 4, verdict: Verdict::Committed }];
     let event = read_event(&ServerFrame::Notices(notices.clone()).encode()).unwrap();
     assert_eq!(event, Event::Notices(notices));
+    let event = read_event(&ServerFrame::Accepted(vec![4, 7]).encode()).unwrap();
+    assert_eq!(event, Event::Accepted(vec![4, 7]));
     let body = Bytes::from_static(b"{}");
     let event =
         read_event(&ServerFrame::Answer { id: 9, as_of: AS_OF, body: body.clone() }.encode()).unwrap();

@@ -57,6 +57,8 @@ pub struct Submission {
     pub received_us: u64,
     /// The packets.
     pub packets: PacketSlab,
+    /// Whether the client wants to be told what of it is accepted.
+    pub tell: bool,
     /// Dropped with the submission.
     pub hold: Hold,
 }

@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(600);
 
 fn of(connection: u64, tag: u64, packets: usize) -> Submission {
     let packets = PacketSlab::copy_from(&vec![Packet([tag as u8; 128]); packets]);
-    Submission { connection, tag, received_us: 5, packets, hold: None }
+    Submission { connection, tag, received_us: 5, packets, tell: false, hold: None }
 }
 
 fn submission(tag: u64, packets: usize) -> Submission {

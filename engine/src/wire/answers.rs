@@ -323,8 +323,98 @@ pub struct StatusAnswer {
     /// The rules of the network and of the validator's release; none where that does not say.
     #[serde(default)]
     pub rules: Option<RulesAnswer>,
+    /// What an operator is to look at, by [kind](AlarmKind) and then by what it is about.
+    #[serde(default)]
+    pub alarms: Vec<AlarmAnswer>,
     /// Seconds since it was started.
     pub uptime_seconds: u64,
+}
+
+/// Something that an operator is to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmAnswer {
+    /// What it is.
+    pub alarm: AlarmKind,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Which validator it is about, where it is not the one that answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<ValidatorIndex>,
+    /// Since when, in seconds since the Unix epoch.
+    pub since: u64,
+    /// What is wrong, for a person.
+    pub says: String,
+}
+
+/// How bad an alarm is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Nothing stands still yet.
+    Warning,
+    /// Something stands still, or will with the next loss.
+    Critical,
+}
+
+impl Severity {
+    /// Its word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+macro_rules! alarms {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal;)*) => {
+        /// What an alarm is about. `docs/ALARMS.md` says of each what to do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum AlarmKind { $($(#[$doc])* #[serde(rename = $name)] $kind,)* }
+
+        impl AlarmKind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
+
+            /// Its name, in logs, metrics and pages.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name,)* }
+            }
+        }
+    };
+}
+
+alarms! {
+    /// Fewer validators than a quorum are connected: nothing is committed.
+    QuorumLost = "quorum_lost";
+    /// As many validators as a quorum are connected: one more loss stops the network.
+    QuorumAtEdge = "quorum_at_edge";
+    /// A validator is not connected.
+    PeerUnreachable = "peer_unreachable";
+    /// Transactions wait, and nothing is committed.
+    NoCommits = "no_commits";
+    /// This validator is behind the others.
+    Lagging = "lagging";
+    /// It needs blocks that nobody keeps.
+    CannotCatchUp = "cannot_catch_up";
+    /// It takes no transactions, because it does not know how far its own stream goes.
+    StreamLost = "stream_lost";
+    /// It does not vote, because it may have forgotten what it voted for.
+    VotesForgotten = "votes_forgotten";
+    /// Another process uses its identity.
+    ClonedIdentity = "cloned_identity";
+    /// Its disk fills.
+    DiskFills = "disk_fills";
+    /// Its machine has little memory left.
+    MemoryLow = "memory_low";
+    /// Something on its disk cannot be read and is not repaired.
+    DiskRots = "disk_rots";
+    /// Its disk is not written as it was to be.
+    BackendFallback = "backend_fallback";
+    /// Its certificate ends, or has ended.
+    CertificateEnds = "certificate_ends";
 }
 
 /// A validator of an earlier release says nothing of it.

@@ -1,7 +1,7 @@
 //! What clients and a validator say to each other.
 //!
 //! ```text
-//! client ─▶ Hello, Submit, Query          validator ─▶ Welcome, Notices, Answer, Rejected (and closes)
+//! client ─▶ Hello, Submit, Query          validator ─▶ Welcome, Accepted, Notices, Answer, Rejected (and closes)
 //! ```
 //!
 //! A submission numbers its packets from `tag` on; a notice names the tag. Frame boundaries are the transport's.
@@ -22,11 +22,14 @@ use crate::types::{
 };
 
 /// The version of this protocol. Version 10: epochs, whose members can be asked for and consent to others. Version 11:
-/// consents to later rules, and a welcome says whether the validator is a member.
-pub const PROTOCOL_VERSION: u32 = 11;
+/// consents to later rules, and a welcome says whether the validator is a member. Version 12: a submission can ask to
+/// be told what of it is accepted.
+pub const PROTOCOL_VERSION: u32 = 12;
 /// The first version of which a welcome says whether the validator is a member, and in which a refusal can say that it
 /// is not; before, it is taken for one.
 pub const STANDING_SINCE: u32 = 11;
+/// The first version in which a client can ask to be told what is accepted.
+pub const ACCEPTED_SINCE: u32 = 12;
 /// The oldest version that is spoken as well: that of the last release.
 pub const PROTOCOL_VERSION_FIRST: u32 = 10;
 
@@ -190,6 +193,8 @@ pub enum ClientFrame {
         tag: u64,
         /// The packets.
         packets: PacketSlab,
+        /// Whether the client wants to be told what of it is accepted, before the verdict. Since [`ACCEPTED_SINCE`].
+        tell: bool,
     },
     /// A question.
     Query {
@@ -203,6 +208,7 @@ pub enum ClientFrame {
 const HELLO: u8 = 1;
 const SUBMIT: u8 = 2;
 const QUERY: u8 = 3;
+const SUBMIT_AND_TELL: u8 = 4;
 
 impl ClientFrame {
     /// The encoding.
@@ -212,9 +218,9 @@ impl ClientFrame {
             Self::Hello { version, network } => {
                 writer.u8(HELLO).u32(*version).digest(network);
             }
-            Self::Submit { tag, packets } => {
+            Self::Submit { tag, packets, tell } => {
                 writer = Writer::with_capacity(9 + packets.as_bytes().len());
-                writer.u8(SUBMIT).u64(*tag).raw(packets.as_bytes());
+                writer.u8(if *tell { SUBMIT_AND_TELL } else { SUBMIT }).u64(*tag).raw(packets.as_bytes());
             }
             Self::Query { id, query } => {
                 writer.u8(QUERY).u64(*id);
@@ -231,7 +237,7 @@ impl ClientFrame {
             HELLO => {
                 Self::Hello { version: reader.u32("protocol version")?, network: reader.digest("network")? }
             }
-            SUBMIT => {
+            kind @ (SUBMIT | SUBMIT_AND_TELL) => {
                 let tag = reader.u64("tag")?;
                 let what = "submitted packets";
                 let packets = PacketSlab::new(frame.slice_ref(reader.rest()))
@@ -247,7 +253,7 @@ impl ClientFrame {
                         reason: "the last packet's tag overflows",
                     });
                 }
-                Self::Submit { tag, packets }
+                Self::Submit { tag, packets, tell: kind == SUBMIT_AND_TELL }
             }
             QUERY => Self::Query { id: reader.u64("query id")?, query: Query::read(&mut reader)? },
             _ => return Err(WireError::Invalid { what: "frame kind", reason: "unknown" }),
@@ -359,6 +365,9 @@ pub enum ServerFrame {
     },
     /// What became of submitted packets.
     Notices(Vec<Notice>),
+    /// The tags of transactions that are in the mempool now, of submissions that ask to be told. A verdict follows, and
+    /// may have overtaken this. What is accepted is in no block yet, and is lost if the validator ends.
+    Accepted(Vec<u64>),
     /// The answer to a query.
     Answer {
         /// The client's number for the query.
@@ -379,6 +388,8 @@ const WELCOME: u8 = 1;
 const NOTICES: u8 = 2;
 const ANSWER: u8 = 3;
 const REJECTED: u8 = 4;
+const ACCEPTED: u8 = 5;
+const TAG_BYTES: usize = 8;
 const NOTICE_BYTES: usize = 9;
 /// Bytes of an answer before its body: kind, number, height, whether behind, how far, length.
 const ANSWER_OVERHEAD_BYTES: usize = 1 + 8 + 8 + 1 + 8 + 4;
@@ -403,6 +414,14 @@ impl ServerFrame {
                 writer.u8(NOTICES).count(notices.len());
                 for notice in notices {
                     writer.u64(notice.tag).u8(notice.verdict.code());
+                }
+            }
+            Self::Accepted(tags) => {
+                assert!(tags.len() <= NOTICES_MAX, "{} tags in one frame", tags.len());
+                writer = Writer::with_capacity(5 + tags.len() * TAG_BYTES);
+                writer.u8(ACCEPTED).count(tags.len());
+                for tag in tags {
+                    writer.u64(*tag);
                 }
             }
             Self::Answer { id, as_of, body } => {
@@ -443,6 +462,10 @@ impl ServerFrame {
                     Ok(Notice { tag, verdict: Verdict::try_from(reader.u8("verdict")?)? })
                 };
                 Self::Notices((0..count).map(notice).collect::<Result<_, WireError>>()?)
+            }
+            ACCEPTED => {
+                let count = reader.count("accepted tags", NOTICES_MAX, TAG_BYTES)?;
+                Self::Accepted((0..count).map(|_| reader.u64("tag")).collect::<Result<_, WireError>>()?)
             }
             ANSWER => Self::Answer {
                 id: reader.u64("query id")?,

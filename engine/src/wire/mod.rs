@@ -23,8 +23,8 @@ mod standing;
 pub use batch::{BATCH_MESSAGE_BYTES, Batch, BatchSection};
 pub use block::{Block, BlockError, Header};
 pub use client::{
-    AsOf, BEHIND_MAX, ClientFrame, Notice, PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST, Query, STANDING_SINCE,
-    ServerFrame, version_for,
+    ACCEPTED_SINCE, AsOf, BEHIND_MAX, ClientFrame, Notice, PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST, Query,
+    STANDING_SINCE, ServerFrame, version_for,
 };
 pub use codec::{Reader, WireError, Writer};
 pub use feed::{Cursor, FeedQuery, Happening, NoCursor};

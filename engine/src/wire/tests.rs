@@ -145,10 +145,13 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
     ];
     prop_oneof![
         (any::<u32>(), digest()).prop_map(|(version, network)| ClientFrame::Hello { version, network }),
-        (0..u64::MAX / 2, 1..9_usize)
-            .prop_map(|(tag, n)| ClientFrame::Submit { tag, packets: PacketSlab::copy_from(&packets(n)) }),
+        (0..u64::MAX / 2, 1..9_usize, any::<bool>()).prop_map(submission),
         (any::<u64>(), query).prop_map(|(id, query)| ClientFrame::Query { id, query }),
     ]
+}
+
+fn submission((tag, count, tell): (u64, usize, bool)) -> ClientFrame {
+    ClientFrame::Submit { tag, packets: PacketSlab::copy_from(&packets(count)), tell }
 }
 
 fn feed_query() -> impl Strategy<Value = FeedQuery> {
@@ -203,6 +206,7 @@ fn server_frame() -> impl Strategy<Value = ServerFrame> {
             }
         ),
         vec(notice, 0..20).prop_map(ServerFrame::Notices),
+        vec(any::<u64>(), 0..20).prop_map(ServerFrame::Accepted),
         (any::<u64>(), as_of(), vec(any::<u8>(), 0..99)).prop_map(|(id, as_of, body)| ServerFrame::Answer {
             id,
             as_of,
@@ -523,16 +527,12 @@ fn an_author_signs_a_domain_and_the_digest_which_covers_the_network() {
 
 #[test]
 fn submissions_are_bounded_and_whole() {
-    let submit = |bytes: usize| {
-        let mut writer = Writer::new();
-        writer.u8(2).u64(1).raw(&vec![1; bytes]);
-        ClientFrame::decode(&writer.finish_bytes())
-    };
+    let submit = |bytes| ClientFrame::decode(&Bytes::from([&[2][..], &[0; 8], &vec![1; bytes]].concat()));
     assert!(submit(0).is_err());
     assert!(submit(127).is_err());
     assert!(submit(SUBMIT_PACKETS_MAX * PACKET_BYTES).is_ok());
     assert!(submit((SUBMIT_PACKETS_MAX + 1) * PACKET_BYTES).is_err());
-    let last = ClientFrame::Submit { tag: u64::MAX - 1, packets: PacketSlab::copy_from(&packets(2)) };
+    let last = submission((u64::MAX - 1, 2, false));
     assert!(ClientFrame::decode(&last.encode()).is_err(), "tags do not wrap");
 }
 

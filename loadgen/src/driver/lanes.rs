@@ -271,7 +271,7 @@ async fn receive(shared: Rc<Shared>, lane: usize, mut receiver: Receiver) -> Str
                     session.notice(lane, number, notice.verdict, now);
                 }
             }
-            Ok(Event::Answer(_)) => {}
+            Ok(Event::Answer(_) | Event::Accepted(_)) => {}
             Err(error) => return error.to_string(),
         }
     }

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::gate::{Gate, Verdict};
-use super::{Channel, Line, Mesh, Peer, PeerEvent};
+use super::{Channel, Line, LinkState, Mesh, Peer, PeerEvent};
 use crate::Address;
 use crate::errors::{LinkError, SendError};
 use crate::frame::FrameReader;
@@ -40,6 +40,19 @@ impl Up {
 
     pub(super) fn used(&self, channel: usize) -> usize {
         self.outboxes.get(channel).map_or(0, |outbox| outbox.room().used())
+    }
+
+    pub(super) fn state(&self) -> LinkState {
+        let stats = self.connection.stats();
+        LinkState {
+            peer: 0,
+            connected: true,
+            sent_bytes: stats.udp_tx.bytes,
+            received_bytes: stats.udp_rx.bytes,
+            round_trip: stats.path.rtt,
+            lost_packets: stats.path.lost_packets,
+            queued_bytes: self.outboxes.iter().map(|outbox| outbox.room().used() as u64).sum(),
+        }
     }
 
     pub(super) fn cut(&self, reason: &str) {

@@ -7,7 +7,7 @@ use client::{Client, Query, Welcome};
 use engine::replica::{BlockIndex, FeedBlocks, JournalReader, ReadError};
 use engine::types::{ChainId, Digest, Epoch, Height, Outcome, TransactionId, ValidatorIndex};
 use engine::wire::answers::{BlockAnswer, EpochsAnswer, ErrorAnswer, FeedAnswer, TransactionAnswer};
-use engine::wire::{AsOf, Cursor, FeedQuery, Role, Standing};
+use engine::wire::{AsOf, Cursor, FeedQuery, PROTOCOL_VERSION, Role, Standing};
 use serde::Serialize;
 
 use super::Archive;
@@ -29,7 +29,8 @@ pub fn client(directory: &Path, (network, root): (Digest, Height)) -> Result<Cli
     let records = ArchiveRecords::new(archive, network);
     let mut answers = Answers { records, root, feed_blocks: FeedBlocks::default() };
     let standing = Standing { epoch: Epoch(0), role: Role::Observer };
-    let welcome = Welcome { validator: ValidatorIndex(u16::MAX), as_of, standing };
+    let (validator, version) = (ValidatorIndex(u16::MAX), PROTOCOL_VERSION);
+    let welcome = Welcome { validator, as_of, standing, version };
     Ok(Client::local(network, welcome, Box::new(move |query| (as_of, answers.answer(query)))))
 }
 

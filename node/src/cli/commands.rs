@@ -31,7 +31,8 @@ use crate::reservations::ReserveError;
 use crate::transfer::{FileError, PaymentsError, TransferError};
 use crate::verify::{ArchiveText, Audit, CheckpointFile, Map, Text, VerifyError};
 use crate::{
-    accounts, archive, attestations, bench, kernels, proofs, query, reservations, transfer, validator, verify,
+    accounts, archive, attestations, bench, doors, kernels, proofs, query, reservations, transfer, validator,
+    verify,
 };
 
 /// Does what was typed; `false` where something that was to be checked does not hold.
@@ -90,6 +91,9 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Chain(ChainCommand::Proposal(args)) => governance::proposal(&args),
         Command::Chain(ChainCommand::Proposals(args)) => governance::proposals(&args),
         Command::Query(args) => query::query(&args),
+        Command::Gateway(args) => doors::serve(&args),
+        Command::Token(command) => doors::token(&command),
+        Command::Monitor(args) => doors::monitor(&args),
         Command::Archive(args) => archive::archive(&args),
         Command::Backup(args) => backup::make(&args),
         Command::Restore(args) => backup::put_back(&args),
@@ -125,6 +129,10 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<GenesisHeaderError>()
             || cause.is::<OutputError>()
             || cause.is::<WhomError>()
+            || cause.is::<gateway::DoorsError>()
+            || cause.is::<doors::Critical>()
+            || cause.is::<gateway::TokenError>()
+            || matches!(cause.downcast_ref(), Some(error) if !matches!(error, gateway::StartError::Threads(_)))
             || cause.is::<query::NoValidator>()
             || matches!(cause.downcast_ref(), Some(LearnError::Rules(_)))
             || cause.downcast_ref().is_some_and(RebuildError::is_usage)

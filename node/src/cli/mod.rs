@@ -21,6 +21,7 @@ mod attest;
 mod bench;
 mod commands;
 mod chain;
+mod gateway;
 mod keys;
 mod pay;
 mod network;
@@ -45,6 +46,9 @@ pub use chain::{
 };
 pub use commands::{exit_code, reasons, run};
 pub(crate) use commands::{genesis_beside, genesis_file_beside, progress_bar};
+pub use gateway::{
+    GatewayArgs, ListTokensArgs, MonitorArgs, NewTokenArgs, RevokeTokenArgs, Scoped, TokenCommand,
+};
 pub use keys::{DeriveKeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs, ProtectionArgs, ShowKeyArgs};
 pub use output::OutputError;
 pub(crate) use output::{Output, write_new};
@@ -123,6 +127,7 @@ impl Cli {
             Command::Bench(_)
             | Command::Load(_)
             | Command::Node(_)
+            | Command::Gateway(_)
             | Command::Archive(_)
             | Command::Network(NetworkCommand::Up(_)) => true,
             Command::Query(QueryArgs { question, .. }) => {
@@ -157,6 +162,10 @@ pub enum Command {
     #[command(subcommand)]
     Chain(ChainCommand),
     Query(QueryArgs),
+    Gateway(GatewayArgs),
+    #[command(subcommand)]
+    Token(TokenCommand),
+    Monitor(MonitorArgs),
     Archive(ArchiveArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
@@ -250,6 +259,10 @@ pub struct InitArgs {
     /// How many accounts each chain has.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=16_777_216))]
     pub accounts: u64,
+    /// Opens no HTTP at 127.0.0.1: without this each validator answers there, at the TCP port with the number of its
+    /// port for clients, everybody on the machine.
+    #[arg(long)]
+    pub no_gateway: bool,
     /// Balance of each account at the start.
     #[arg(long, default_value_t = crate::network::ACCOUNT_BALANCE)]
     pub balance: u64,

@@ -39,6 +39,7 @@ pub(super) fn init(args: &InitArgs) -> Result<bool> {
             ChainsArg::Listed(file) => ChainDraft::read(file, args.accounts, args.balance)?,
         },
         progress: report_accounts,
+        gateway: !args.no_gateway,
         membership: if args.decide_members { Membership::Decided } else { Membership::Fixed },
         ..placed(&args.places)
     };

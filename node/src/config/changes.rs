@@ -51,7 +51,7 @@ const fn restart(name: &'static str, says: fn(&Config) -> String) -> Setting {
 
 /// Every field, in the order of the file. What the genesis has a say in is compared by what it leads to: another path
 /// to the same file is no change.
-pub const SETTINGS: [Setting; 34] = [
+pub const SETTINGS: [Setting; 42] = [
     restart("validator.index", |of| of.index.map_or_else(|| "none".to_owned(), |index| index.to_string())),
     restart("validator.name", |of| of.name.clone()),
     restart("network.genesis", |of| format!("network {}", of.genesis.network())),
@@ -61,6 +61,26 @@ pub const SETTINGS: [Setting; 34] = [
     reload("identity.group_may_read", |of| of.group_may_read.to_string()),
     restart("listen.peers", |of| of.listen_peers.to_string()),
     restart("listen.clients", |of| of.listen_clients.to_string()),
+    restart("gateway.listen", |of| of_gateway(of, |doors| words(&doors.listen))),
+    restart("gateway.anonymous", |of| of_gateway(of, |doors| doors.anonymous.to_string())),
+    restart("gateway.tokens", |of| {
+        of_gateway(of, |doors| {
+            doors.tokens.as_ref().map_or_else(|| "none".to_owned(), |of| of.display().to_string())
+        })
+    }),
+    restart("gateway.certificate", |of| {
+        of_gateway(of, |doors| {
+            doors.tls.as_ref().map_or_else(String::new, |of| of.certificate.display().to_string())
+        })
+    }),
+    restart("gateway.private_key", |of| {
+        of_gateway(of, |doors| {
+            doors.tls.as_ref().map_or_else(String::new, |of| of.private_key.display().to_string())
+        })
+    }),
+    restart("gateway.hosts", |of| of_gateway(of, |doors| words(&doors.hosts))),
+    restart("gateway.origins", |of| of_gateway(of, |doors| words(&doors.origins))),
+    restart("gateway.webhooks", |of| of_gateway(of, |doors| words(&doors.webhooks))),
     restart("storage.directory", |of| of.data.display().to_string()),
     restart("storage.backend", |of| format!("{:?}", of.storage).to_lowercase()),
     restart("storage.segment_mib", |of| (of.segment_bytes >> 20).to_string()),
@@ -99,6 +119,17 @@ pub const SETTINGS: [Setting; 34] = [
 
 fn limit(limit: Option<u64>) -> String {
     limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string())
+}
+
+/// A field of the gateway.
+fn of_gateway(config: &Config, says: impl Fn(&gateway::Doors) -> String) -> String {
+    config.gateway.as_ref().map_or_else(|| "no gateway".to_owned(), says)
+}
+
+/// Some of the same, with commas between them.
+fn words(of: &[impl ToString]) -> String {
+    let words: Vec<String> = of.iter().map(ToString::to_string).collect();
+    if words.is_empty() { "none".to_owned() } else { words.join(", ") }
 }
 
 /// A field of all peers, each with its index.

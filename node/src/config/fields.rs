@@ -135,6 +135,11 @@ impl Section {
         Ok(Self { file: file.to_owned(), prefix: String::new(), table, asked: Vec::new() })
     }
 
+    /// The file that it stands in.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// The full name of a field of this section.
     pub(crate) fn name(&self, field: &str) -> String {
         format!("{}{field}", self.prefix)

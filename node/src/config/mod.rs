@@ -29,6 +29,7 @@ use net::{Address, Identity};
 mod changes;
 mod error;
 mod fields;
+mod gateway;
 pub mod genesis;
 mod identity;
 mod listen;
@@ -144,6 +145,8 @@ pub struct Config {
     pub listen_peers: ListenOn,
     /// Where it listens for clients.
     pub listen_clients: ListenOn,
+    /// HTTP in the validator's process, if there is any.
+    pub gateway: Option<::gateway::Doors>,
     /// The other validators of the genesis, ascending by index.
     pub peers: Vec<PeerConfig>,
     /// Those that may follow.
@@ -210,6 +213,8 @@ impl Config {
                 help: "peers and clients need a port each",
             })));
         }
+
+        let gateway = gateway::read(&mut top)?;
 
         let mut storage = top.section("storage")?;
         let data = storage.path("directory", "the directory of this validator's journal")?;
@@ -293,6 +298,7 @@ impl Config {
             identity,
             listen_peers,
             listen_clients,
+            gateway,
             peers,
             observers,
             work,

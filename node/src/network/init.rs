@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use engine::limits::PUBLIC_KEY_BYTES;
@@ -38,6 +38,8 @@ pub struct InitOptions {
     pub base_port: Option<u16>,
     /// Lines for the `[work]` section of every validator.
     pub work: Vec<(String, String)>,
+    /// Whether each validator answers HTTP at 127.0.0.1, at the TCP port with the number of its port for clients.
+    pub gateway: bool,
     /// The storage backend of every validator: auto, uring or portable.
     pub storage: String,
     /// The log level of every validator.
@@ -60,6 +62,7 @@ impl Default for InitOptions {
             listen: Vec::new(),
             base_port: None,
             work: Vec::new(),
+            gateway: false,
             storage: "auto".into(),
             log_level: "info".into(),
             progress: |_, _| {},
@@ -215,6 +218,15 @@ impl Draft {
             storage = quoted(&options.storage),
             level = quoted(&options.log_level),
         );
+        if options.gateway {
+            let here = self.gateway_address();
+            let _ = write!(
+                text,
+                "\n[gateway]                       # HTTP, for programs on this machine: docs/guides/developer.md\n\
+                 listen = \"{here}\"\n\
+                 anonymous = [\"read\", \"submit\"]\n"
+            );
+        }
         if !options.work.is_empty() {
             text.push_str("\n[work]\n");
             for (field, value) in &options.work {
@@ -222,6 +234,17 @@ impl Draft {
             }
         }
         text
+    }
+
+    /// Where it answers HTTP: on this machine alone, at the port with the number of its port for clients. Where it listens
+    /// on IPv6 addresses only, there may be no others.
+    fn gateway_address(&self) -> SocketAddr {
+        let listen = self.clients.1.addresses();
+        let ip = match listen.iter().all(SocketAddr::is_ipv6) {
+            true => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            false => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        SocketAddr::new(ip, listen.first().map_or(0, SocketAddr::port))
     }
 
     /// What `network.toml` says of it.

@@ -170,6 +170,7 @@ mod tests {
             missing: None,
             scrub: ScrubAnswer::default(),
             rules: None,
+            alarms: Vec::new(),
             uptime_seconds: 0,
         };
         assert!(kept(&status).ends_with("with no block yet"), "it is empty: it has not all blocks");

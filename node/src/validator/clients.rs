@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
+use client::Welcome;
 use engine::ingress::{Lane, Refused, Submission};
 use engine::limits::NOTICES_MAX;
-use engine::types::{Digest, Refusal, Signed, Verdict};
+use engine::types::{Digest, PacketSlab, Refusal, Signed, Verdict};
 use engine::wire::answers::ErrorAnswer;
 use engine::wire::{
     AsOf, ClientFrame, Notice, PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST, Query, STANDING_SINCE, ServerFrame,
@@ -23,6 +24,7 @@ use engine::wire::{
 use net::{Client, ClientEvent, Flow, Frame, SendError};
 use serde::Serialize;
 
+use super::caller::{Caller, Neighbour};
 use super::counters::Counters;
 use super::questions::Questions;
 use super::shared::Shared;
@@ -30,7 +32,7 @@ use super::shared::Shared;
 /// A client that has introduced itself.
 #[derive(Debug)]
 struct Connected {
-    client: Client,
+    client: Caller,
     /// The version of the protocol that is spoken with it.
     version: u32,
 }
@@ -57,17 +59,38 @@ impl Clients {
         };
         drop(connected);
         Counters::add(&self.counters.notices, notices.len() as u64);
-        for chunk in notices.chunks(NOTICES_MAX) {
-            match client.send(ServerFrame::Notices(chunk.to_vec()).encode()) {
+        let frames = notices.chunks(NOTICES_MAX).map(|chunk| ServerFrame::Notices(chunk.to_vec()));
+        self.tell(connection, &client, frames);
+    }
+
+    /// Tells a client which of its transactions are in the mempool: one whose submission asks for that.
+    pub fn accepted(&self, connection: u64, tags: &[u64]) {
+        let client = match tags {
+            [] => None,
+            _ => self
+                .connected
+                .read()
+                .expect("no panic while held")
+                .get(&connection)
+                .map(|of| of.client.clone()),
+        };
+        let frames = tags.chunks(NOTICES_MAX).map(|chunk| ServerFrame::Accepted(chunk.to_vec()));
+        client.iter().for_each(|client| self.tell(connection, client, frames.clone()));
+    }
+
+    fn tell(&self, connection: u64, client: &Caller, frames: impl Iterator<Item = ServerFrame>) {
+        for frame in frames {
+            match client.send(frame) {
                 Ok(()) => {}
                 Err(SendError::NotConnected) => return,
                 Err(SendError::Full) => {
                     Counters::add(&self.counters.slow_clients, 1);
-                    tracing::warn!(client = connection, remote = %client.remote(), "cut: its notices are not being read");
+                    let remote = client.place();
+                    tracing::warn!(client = connection, remote, "cut: its notices are not being read");
                     client.close("your notices are not being read; ask for your transactions by their ids");
                     return;
                 }
-                Err(error) => panic!("{} notices are no frame for a client: {error}", chunk.len()),
+                Err(error) => panic!("notices are no frame for a client: {error}"),
             }
         }
     }
@@ -81,9 +104,9 @@ impl Clients {
         }
     }
 
-    fn introduce(&self, client: &Client, version: u32) {
-        let client = Connected { client: client.clone(), version };
-        self.connected.write().expect("no panic while held").insert(client.client.id(), client);
+    fn introduce(&self, client: Caller, version: u32) {
+        let id = client.id();
+        self.connected.write().expect("no panic while held").insert(id, Connected { client, version });
     }
 
     /// The version that is spoken on a connection, if its client has been introduced.
@@ -125,7 +148,7 @@ pub struct Resubmitted {
 /// A question of a client that waits for its answer.
 #[derive(Debug)]
 pub struct Question {
-    client: Client,
+    client: Caller,
     id: u64,
 }
 
@@ -140,7 +163,7 @@ impl Question {
             body
         };
         let answer = ServerFrame::Answer { id: self.id, as_of, body: Bytes::from(body) };
-        let _disconnected = self.client.send(answer.encode());
+        let _disconnected = self.client.send(answer);
     }
 }
 
@@ -176,14 +199,16 @@ impl Reception {
             Ok(_) if !self.shared.clients.knows(client.id()) => {
                 self.refuse(client, "the first frame must be a Hello".into())
             }
-            Ok(ClientFrame::Submit { tag, packets }) => {
+            Ok(ClientFrame::Submit { tag, packets, tell }) => {
                 Counters::add(&self.shared.counters.received, packets.runs().count() as u64);
                 let (connection, received_us) = (client.id(), self.shared.clock.now_us());
                 let hold = Some(Arc::new(frame.permit) as _);
-                let submission = Submission { connection, tag, received_us, packets, hold };
+                let submission = Submission { connection, tag, received_us, packets, tell, hold };
                 self.submit(submission)
             }
-            Ok(ClientFrame::Query { id, query }) => self.ask(Question { client: client.clone(), id }, query),
+            Ok(ClientFrame::Query { id, query }) => {
+                self.ask(Question { client: Caller::Remote(client.clone()), id }, query)
+            }
         }
     }
 
@@ -200,12 +225,38 @@ impl Reception {
             let reason = format!("this validator belongs to network {ours}, not to {network}");
             return self.refuse(client, reason);
         }
-        self.shared.clients.introduce(client, version);
+        self.shared.clients.introduce(Caller::Remote(client.clone()), version);
         let (validator, as_of, standing) =
             (self.shared.me, self.shared.counters.as_of(), self.shared.standing);
         let welcome = ServerFrame::Welcome { version, network, validator, as_of, standing };
         let _disconnected = client.send(welcome.encode());
         Flow::Continue
+    }
+
+    /// Introduces the gateway of this process. What it hears first is where the validator stands.
+    pub fn welcome(&self, neighbour: Neighbour) -> Welcome {
+        self.shared.clients.introduce(Caller::Here(neighbour), PROTOCOL_VERSION);
+        let (validator, as_of, standing) =
+            (self.shared.me, self.shared.counters.as_of(), self.shared.standing);
+        Welcome { validator, as_of, standing, version: PROTOCOL_VERSION }
+    }
+
+    /// Takes transactions of the gateway, which is told what is accepted.
+    pub fn submit_here(&self, neighbour: &Neighbour, tag: u64, packets: PacketSlab) {
+        Counters::add(&self.shared.counters.received, packets.runs().count() as u64);
+        let (connection, received_us) = (neighbour.id, self.shared.clock.now_us());
+        self.submit(Submission { connection, tag, received_us, packets, tell: true, hold: None });
+    }
+
+    /// Takes a question of the gateway.
+    pub fn ask_here(&self, neighbour: &Neighbour, id: u64, query: Query) {
+        self.ask(Question { client: Caller::Here(neighbour.clone()), id }, query);
+    }
+
+    /// The gateway has gone.
+    pub fn forget(&self, neighbour: &Neighbour) {
+        self.shared.clients.forget(neighbour.id);
+        self.questions.forget(neighbour.id);
     }
 
     fn submit(&self, submission: Submission) -> Flow {

@@ -142,6 +142,53 @@ pub struct CountersReport {
     pub bytes: BTreeMap<String, u64>,
     /// The journal's storage backend: `uring` or `portable`.
     pub storage: String,
+    /// How machine and process are, by name; the last part of a name is the unit.
+    #[serde(default)]
+    pub gauges: BTreeMap<String, f64>,
+    /// What each chain has, ascending.
+    #[serde(default)]
+    pub chains: Vec<ChainReport>,
+    /// How the link to each peer is.
+    #[serde(default)]
+    pub links: Vec<LinkReport>,
+}
+
+/// What a chain has.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ChainReport {
+    /// The chain.
+    pub chain: u32,
+    /// Transactions in its mempool.
+    pub pending: u64,
+    /// Its accounts.
+    pub accounts: u64,
+    /// The rows of its table.
+    pub rows: u64,
+    /// What was issued since the beginning.
+    pub issued: u64,
+    /// What was burned since the beginning.
+    pub burned: u64,
+    /// Whether it takes new work.
+    pub active: bool,
+}
+
+/// How the link to a peer is. Counts begin with its present connection.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LinkReport {
+    /// The peer.
+    pub peer: u16,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// Bytes sent to it.
+    pub sent_bytes: u64,
+    /// Bytes received from it.
+    pub received_bytes: u64,
+    /// Microseconds of a round trip.
+    pub rtt_us: u64,
+    /// Packets that were lost on the way to it.
+    pub lost_packets: u64,
+    /// Bytes that wait for it.
+    pub queued_bytes: u64,
 }
 
 impl Counters {
@@ -202,6 +249,7 @@ impl Counters {
             stages_us: stages.iter().map(|(name, h)| ((*name).to_owned(), stage(h))).collect(),
             bytes,
             storage: storage.to_owned(),
+            ..CountersReport::default()
         }
     }
 }

@@ -19,13 +19,17 @@ pub fn fatal(reason: impl AsRef<str>) -> ! {
     process::exit(EXIT_FATAL)
 }
 
-/// Makes a panic of any thread end the process: a validator with a dead thread only looks alive.
+/// Makes a panic of any thread end the process: a validator with a dead thread only looks alive. The gateway's threads
+/// are guests: there, a panic ends one request.
 pub fn stop_on_panic() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         default(panic);
         let thread = std::thread::current();
         let thread = thread.name().unwrap_or("unnamed");
+        if thread == gateway::THREAD_NAME {
+            return;
+        }
         fatal(format!(
             "thread {thread} panicked: {panic}. This is a defect of Millrace; please report it with the lines above. \
              The journal is intact: restart the validator with the same command"

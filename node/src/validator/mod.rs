@@ -21,6 +21,7 @@
 //! | `query` | what clients ask, from journal and committed view | 256 questions of each client, in turns; *try again* |
 //! | `signals` | what the operator asks for | the order of a stop ends the process if the others are too slow |
 //! | `scrubber` | reads everything on the disk, slowly, and repairs the journal | answers of peers to one question; dropped |
+//! | `gateway` | HTTP, at a lower priority, if it is configured | its own bounds; it cannot end the validator |
 //! | `checkpoints` | what the query thread has captured, to disk, slowly | one; the next one is left out |
 //!
 //! Every thread parks when it has nothing to do: with more validators than cores, a spinning consumer takes its time
@@ -30,6 +31,8 @@ pub mod counters;
 pub mod ordering;
 pub mod peers;
 
+mod alarms;
+mod caller;
 mod catch_up;
 pub(crate) mod certificate;
 pub(crate) mod checkpoints;
@@ -43,6 +46,7 @@ mod executor;
 mod fatal;
 mod fetched_epochs;
 mod memory;
+mod neighbour;
 mod orders;
 mod queries;
 mod questions;

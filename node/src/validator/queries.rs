@@ -116,7 +116,10 @@ impl QueryThread {
             Query::Proof { chain, id } => self.tell(question, as_of, self.proof(chain, &id)),
             Query::Block { height } => self.tell(question, as_of, self.block_answer(height)),
             Query::Status => self.tell(question, as_of, self.status()),
-            Query::Counters => question.answer(as_of, &self.report.make()),
+            Query::Counters => {
+                let entries = self.view.state_root().entries();
+                question.answer(as_of, &self.report.whole(entries, &self.peers));
+            }
             Query::Attestation { chain, fingerprint } => {
                 let answer = self.attestation(chain, &fingerprint);
                 self.tell(question, as_of, answer);
@@ -404,6 +407,7 @@ impl QueryThread {
             missing,
             scrub: shared.scrub.answer(),
             rules: Some(shared.rules.answer(shared.epochs.members(), shared.clock.moment().unix_ms)),
+            alarms: shared.alarms.now(),
             uptime_seconds: shared.clock.now().as_secs(),
         })
     }

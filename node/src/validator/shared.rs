@@ -10,6 +10,7 @@ use engine::store::Log;
 use engine::types::{Genesis, PacketRun, Refusal, ValidatorIndex, Verdict};
 use engine::wire::{Notice, Standing};
 
+use super::alarms::Board;
 use super::catch_up::CatchUp;
 use super::clients::Clients;
 use super::clock::Clock;
@@ -58,6 +59,8 @@ pub struct Shared {
     pub retention: Mutex<Retention>,
     /// What administrators ask for.
     pub rules: ProposedRules,
+    /// What an operator is to look at.
+    pub alarms: Board,
     /// What the status says of a catch-up by state.
     pub catch_up: CatchUp,
     /// Set when a state was fetched from which the next start goes on: the validator ends and starts again.

@@ -5,7 +5,7 @@
 //! ```
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use engine::verify::Verifier;
 use kernels::ed25519::SigningKey;
 use net::{ClientSettings, Network, PeerNetwork, PeerSettings, Permit, Settings};
 
+use super::alarms::{AlarmWatch, Board};
 use super::catch_up::CatchUp;
 use super::certificate::CertificateReport;
 use super::checkpoints::{self, CheckpointTaker, CheckpointWork, ServedStates};
@@ -38,6 +39,7 @@ use super::executor::{Event, Executor};
 use super::fatal::stop_on_panic;
 use super::fetched_epochs::fetched_epochs;
 use super::memory::keep_what_is_freed;
+use super::neighbour::Here;
 use super::offenders::Offenders;
 use super::ordering::{Certificates, EPOCH_BYTES, OverQuic, SeenVotes, ToCore, VoteLog, Votes};
 use super::orders::{Order, Orders};
@@ -84,6 +86,8 @@ pub fn run(mut config: Config, log: &crate::log::Log) -> anyhow::Result<()> {
     keep_what_is_freed();
     let (mut room, mut certificate) = (RoomReport::default(), CertificateReport::default());
     let orders = Orders::listen()?;
+    let here = Arc::new(Here::new());
+    let _gateway = crate::doors::open(&config, here.clone())?;
     let mut left = None;
     loop {
         let validator = match Validator::start(&config, &orders, left.take()) {
@@ -95,8 +99,12 @@ pub fn run(mut config: Config, log: &crate::log::Log) -> anyhow::Result<()> {
             }
             Err(error) => return Err(error),
         };
+        here.attach(&validator.reception);
         service::ready("running");
+        let (mut alarms, metrics) = (AlarmWatch::default(), validator.network.counters());
         let signal = loop {
+            let network = (&validator.knobs.peers, &*metrics);
+            alarms.look(&validator.shared, network, (&config.identity, &config.data));
             room.look(&config.data);
             certificate.look(&config.identity, || validator.shared.clock.moment().unix_ms / 1_000);
             match orders.next_within(LOOK_EVERY) {
@@ -226,6 +234,8 @@ struct Validator {
     executor_thread: JoinHandle<()>,
     reader_threads: Vec<JoinHandle<()>>,
     knobs: Knobs,
+    /// For the gateway of this process; the network keeps it alive.
+    reception: Weak<Reception>,
 }
 
 impl Validator {
@@ -270,6 +280,7 @@ impl Validator {
             retention: Mutex::new(config.retention),
             scrub: scrub::Progress::new(counters.clone()),
             rules,
+            alarms: Board::default(),
             catch_up: CatchUp::default(),
             counters,
             starts_again: AtomicBool::new(false),
@@ -291,7 +302,8 @@ impl Validator {
         let of_consensus = seat.is_member().then(|| (seat.epoch(), inbound.clone()));
         let sorter = Sorter::new(core.clone(), of_consensus, shared.clone(), stored);
         let lane = ingress.clone();
-        let reception = Reception { shared: shared.clone(), ingress, questions: questions.clone() };
+        let reception = Arc::new(Reception { shared: shared.clone(), ingress, questions: questions.clone() });
+        let for_neighbour = Arc::downgrade(&reception);
         let settings = network_settings(config, &seat, (peer_sockets, client_sockets), channels);
         let network =
             Network::start(settings, move |event| sorter.take(event), move |event| reception.take(event))?;
@@ -323,6 +335,7 @@ impl Validator {
             metrics: network.counters(),
             identity: config.identity.clone(),
             votes: votes.log.log().clone(),
+            data: config.data.clone(),
         };
         let (checkpoints, checkpoint_work) = unbounded();
         let busy = Arc::new(AtomicBool::new(left.is_some()));
@@ -417,6 +430,7 @@ impl Validator {
             executor_thread,
             reader_threads,
             knobs,
+            reception: for_neighbour,
         })
     }
 

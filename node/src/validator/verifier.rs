@@ -151,7 +151,7 @@ impl VerifyThread {
         (committed, verified_us): (Height, u64),
         notices: &mut NoticeBook,
     ) {
-        let mut accepted = 0;
+        let (mut accepted, mut told) = (0, Vec::new());
         let mut refused: Vec<(u64, u64, Refusal)> = Vec::new();
         for CheckedTransaction { place, run, verdict } in checked.iter() {
             let (connection, tag) = (submission.connection, submission.tag + place as u64);
@@ -161,7 +161,10 @@ impl VerifyThread {
                 mempool.offer(transaction, committed, origin)
             });
             match offered {
-                Ok(()) => accepted += 1,
+                Ok(()) => {
+                    accepted += 1;
+                    told.extend(submission.tell.then_some(tag));
+                }
                 Err(refusal) if self.asks_for_first_verdict(connection, tag, run, refusal) => {}
                 Err(refusal) => refused.push((connection, tag, refusal)),
             }
@@ -171,6 +174,7 @@ impl VerifyThread {
             self.shared.counters.refuse(run[0].2.name(), run.len() as u64);
         }
         notices.refused(refused.into_iter());
+        self.shared.clients.accepted(submission.connection, &told);
         if accepted > 0 && !self.shared.filled.swap(true, Relaxed) {
             self.tell(CoreEvent::MempoolFilled);
         }

@@ -91,3 +91,55 @@ fn the_guide_to_chains_works_as_it_is_written() {
     let ids: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("transaction ")).collect();
     assert!(ids.windows(2).any(|pair| pair[0] == pair[1]), "{said}");
 }
+
+#[test]
+fn the_guide_for_developers_works_as_it_is_written() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guides/developer.md");
+    let mut script = script(&std::fs::read_to_string(page).unwrap());
+    let port = 20_000 + std::process::id() % 1_500 * 8;
+    let (init, http) = ("network init mill", "127.0.0.1:7401");
+    assert!(script.contains(init) && script.contains(http));
+    script = script.replace(init, &format!("{init} --base-port {port}"));
+    script = script.replace(http, &format!("127.0.0.1:{}", port + 1));
+    let can = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !can("curl", &["--version"]) {
+        eprintln!("SKIPPED: there is no curl");
+        return;
+    }
+    let has_python = can("python3", &["-c", "import cryptography"]);
+    if !has_python {
+        eprintln!("SKIPPED: python3 has no package cryptography, so only the half with curl is followed");
+        script = script
+            .lines()
+            .filter(|line| !line.starts_with("python3 "))
+            .map(|line| format!("{line}\n"))
+            .collect();
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path =
+        format!("{}:{}", Path::new(MILLRACE).parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let output = Command::new("sh")
+        .args(["-e", "-c", &format!("trap 'millrace network down mill' EXIT\n{script}")])
+        .current_dir(directory.path())
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (said, complained) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{said}\n{complained}");
+    let python = if has_python { "'status': 'committed'" } else { "" };
+    for words in [
+        "\"ready\":true",
+        "\"would\":\"apply\"",
+        "\"status\":\"committed\"",
+        "\"position\":",
+        python,
+        "at,event,outcome,id,said",
+        "event: block",
+    ] {
+        assert!(said.contains(words), "{words:?} is not said:\n{said}\n{complained}");
+    }
+}

@@ -23,6 +23,7 @@
 //!   ├─ archive  what is pruned is audited and proved out of an archive
 //!   ├─ service   under a service manager: signals, what is told, what is forbidden
 //!   ├─ load      a load whose validators go away, or that somebody else disturbs
+//!   ├─ gateway   HTTP, over both hosts, good input and bad
 //!   ├─ hostile   bad input on every port
 //!   ├─ byzantine a member of the network that has gone bad
 //!   ├─ attacks   what others wait while somebody attacks
@@ -65,6 +66,8 @@ mod envelopes;
 mod epochs;
 #[cfg(test)]
 mod feeds;
+#[cfg(test)]
+mod gateway;
 #[cfg(test)]
 mod governance;
 #[cfg(test)]

@@ -18,7 +18,7 @@ fn rules_that_nobody_runs_are_proposed_and_not_decided_and_all_is_told() {
     let dir = testbed.path().to_str().unwrap().to_owned();
 
     let (text, _) = expect(0, &["--version"]);
-    for says in [&*format!("rules 1 to {last}"), "millrace-peer/2", "millrace-client/1, versions 10 to 11"] {
+    for says in [&*format!("rules 1 to {last}"), "millrace-peer/2", "millrace-client/1, versions 10 to 12"] {
         assert!(text.contains(says), "{text}");
     }
     let (text, _) = expect(0, &["chain", "rules", "--network", &dir]);

@@ -98,7 +98,7 @@ impl Mind {
                 };
                 client.send(welcome.encode()).unwrap();
             }
-            ClientFrame::Submit { tag, packets } => {
+            ClientFrame::Submit { tag, packets, .. } => {
                 let mut received = self.received.lock().unwrap();
                 received.extend_from_slice(packets.packets());
                 if received.len() as u64 > self.closes_after.load(Ordering::SeqCst) {

@@ -19,7 +19,8 @@ fn configuration() -> (tempfile::TempDir, PathBuf) {
         "\n[[observer]]\nname = \"elm\"\naddress = \"127.0.0.1:4\"\ncertificate_fingerprint = \"{}\"\n",
         hex::encode([7; 32])
     );
-    fs::write(&file, fs::read_to_string(&file).unwrap() + &observer).unwrap();
+    let doors = "\n[gateway]\nlisten = \"127.0.0.1:6\"\ncertificate = \"gateway.crt\"\n";
+    fs::write(&file, fs::read_to_string(&file).unwrap() + doors + &observer).unwrap();
     (directory, file)
 }
 
@@ -66,6 +67,13 @@ fn each_field_is_named_when_it_says_something_else_and_taken_over_where_it_can_b
         ("log", "level", "\"debug\""),
         ("identity", "group_may_read", "true"),
         ("storage", "archive", "\"elsewhere\""),
+        ("gateway", "listen", "[\"127.0.0.1:6\", \"[::1]:6\"]"),
+        ("gateway", "anonymous", "[\"read\"]"),
+        ("gateway", "tokens", "\"tokens.toml\""),
+        ("gateway", "private_key", "\"other.key\""),
+        ("gateway", "hosts", "[\"mill.example\"]"),
+        ("gateway", "origins", "[\"https://mill.example\"]"),
+        ("gateway", "webhooks", "[\"http://127.0.0.1:7/\"]"),
         ("[peer]", "address", "\"127.0.0.1:3\""),
         ("[observer]", "name", "\"fir\""),
         ("[observer]", "address", "\"127.0.0.1:5\""),
@@ -74,7 +82,9 @@ fn each_field_is_named_when_it_says_something_else_and_taken_over_where_it_can_b
     // These are what the genesis says, or the file is refused.
     let fixed = ["validator.index", "validator.name", "network.genesis", "identity.consensus_key"];
     let fixed = fixed.into_iter().chain(["identity.certificate", "identity.private_key", "peer.index"]);
-    let fixed = fixed.chain(["peer.name", "peer.certificate_fingerprint", "peer.public_key"]);
+    // Another file of the certificate is another one of the key, too.
+    let fixed =
+        fixed.chain(["gateway.certificate", "peer.name", "peer.certificate_fingerprint", "peer.public_key"]);
     let mut tried: BTreeSet<String> = fixed.map(str::to_owned).collect();
     for (section, field, value) in changes {
         let text = fs::read_to_string(&file).unwrap();
@@ -97,7 +107,7 @@ fn each_field_is_named_when_it_says_something_else_and_taken_over_where_it_can_b
 
 #[test]
 fn every_field_that_is_read_stands_here_and_in_the_guide() {
-    let source = include_str!("../mod.rs");
+    let source = concat!(include_str!("../mod.rs"), include_str!("../gateway.rs"));
     let readers = ["required", "optional", "bounded", "optional_bounded", "choice", "path", "optional_path"];
     let mut read = BTreeSet::new();
     for reader in readers {

@@ -1,0 +1,158 @@
+//! The gateway itself: what all requests share, and the one way through which every operation is called.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::arguments::Arguments;
+use crate::desk::Desk;
+use crate::failure::{self, Failure};
+use crate::meters::{Door, Meters};
+use crate::numbers;
+use crate::offenders::Offenders;
+use crate::operations::{Caller, Operation, Reply};
+use crate::settings::Settings;
+use crate::streams::Streams;
+use crate::tokens::{Scope, Scopes, TokenError, Tokens};
+
+/// Proofs that are made at a time; each holds a thread.
+const PROOFS_MAX: usize = 4;
+/// How long `min_height` is waited for.
+const HEIGHT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What all requests share.
+pub struct Gateway {
+    /// The way to the node.
+    pub desk: Desk,
+    /// What it is like.
+    pub settings: Settings,
+    /// The tokens, if there is a file of them.
+    pub tokens: Option<Tokens>,
+    /// Room for proofs.
+    pub proofs: Semaphore,
+    /// Who has sent bad signatures lately.
+    pub offenders: Offenders,
+    /// What is counted.
+    pub meters: Meters,
+    /// The streams of events.
+    pub streams: Streams,
+    /// When it began.
+    pub started: Instant,
+}
+
+/// Who a request comes from, and what it may do.
+#[derive(Debug, Clone, Copy)]
+pub struct Visitor {
+    /// A number for its address, or for its token if it has one.
+    pub caller: Caller,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// Whether it has shown a token.
+    pub shown: bool,
+}
+
+impl Gateway {
+    /// A gateway to a node.
+    ///
+    /// # Errors
+    /// The file of tokens cannot be used.
+    pub fn new(settings: Settings, desk: Desk) -> Result<Self, TokenError> {
+        let tokens = settings.doors.tokens.as_deref().map(Tokens::open).transpose()?;
+        Ok(Self {
+            desk,
+            settings,
+            tokens,
+            proofs: Semaphore::new(PROOFS_MAX),
+            offenders: Offenders::default(),
+            meters: Meters::new(),
+            streams: Streams::default(),
+            started: Instant::now(),
+        })
+    }
+
+    /// Calls an operation: the same over every door.
+    ///
+    /// # Errors
+    /// A [`Failure`] for the caller.
+    pub async fn call(
+        &self,
+        operation: &Operation,
+        (door, visitor): (Door, Visitor),
+        arguments: Result<Arguments, Failure>,
+    ) -> Result<Reply, Failure> {
+        let begun = Instant::now();
+        let called = self.run(operation, visitor, arguments).await;
+        let failure = called.as_ref().err().map(|failure| failure.kind);
+        self.meters.called(door, operation.name, failure, begun.elapsed());
+        called
+    }
+
+    async fn run(
+        &self,
+        operation: &Operation,
+        visitor: Visitor,
+        arguments: Result<Arguments, Failure>,
+    ) -> Result<Reply, Failure> {
+        visitor.may(operation.scope)?;
+        let arguments = arguments?;
+        self.reach(arguments.whole("min_height")).await?;
+        let mut reply = (operation.run)(self, visitor.caller, &arguments).await?;
+        numbers::exact(&mut reply.value);
+        Ok(reply)
+    }
+
+    /// Waits until the node has committed a height.
+    async fn reach(&self, height: Option<u64>) -> Result<(), Failure> {
+        let Some(height) = height else { return Ok(()) };
+        let until = Instant::now() + HEIGHT_PATIENCE;
+        loop {
+            let as_of = self.desk.as_of().await?;
+            let committed = as_of.height;
+            if committed.0 >= height {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                let message = format!(
+                    "the node has committed height {committed}, and not {height} yet; ask again later, or another node"
+                );
+                let data = serde_json::json!({ "as_of": as_of });
+                return Err(Failure::new(failure::BEHIND, message).after(1).with(data));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// How the node is, in its own words.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub async fn status(&self) -> Result<(client::AsOf, Value), Failure> {
+        let answer = self.desk.ask(client::Query::Status).await?;
+        let status = serde_json::from_slice(&answer.body);
+        let status =
+            status.map_err(|error| Failure::new(failure::INTERNAL, format!("the node's status: {error}")))?;
+        Ok((answer.as_of, status))
+    }
+}
+
+impl Visitor {
+    /// Whether it may do something.
+    ///
+    /// # Errors
+    /// [`failure::UNAUTHORIZED`] without a token, [`failure::FORBIDDEN`] with one that does not allow it.
+    pub fn may(self, scope: Scope) -> Result<(), Failure> {
+        match self.scopes.has(scope) {
+            true => Ok(()),
+            false => {
+                let (kind, shown) = match self.shown {
+                    true => (failure::FORBIDDEN, "the token"),
+                    false => (failure::UNAUTHORIZED, "no token was shown, which"),
+                };
+                let message = format!("this takes the scope {scope}, and {shown} allows {}", self.scopes);
+                Err(Failure::new(kind, message))
+            }
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! What stands before every request: is it meant for this machine, does no foreign page send it, who sends it?
+//!
+//! ```text
+//! room ─▶ Host ─▶ Origin ─▶ token ─▶ the handler, on a task of its own ─▶ headers that every answer has
+//!  503     421     403       401       a panic there is a 500, and nothing else ends
+//! ```
+//!
+//! A page that a browser has loaded from elsewhere can make it call `127.0.0.1`. It cannot choose the `Host` of that
+//! call (a name that was bound anew to this address stays in it), and it cannot hide its `Origin`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION,
+    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderValue, ORIGIN, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{Method, Response, StatusCode, Uri};
+use axum::middleware::Next;
+use kernels::sha2::sha256_parts;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::clock;
+use crate::failure::{self, Failure};
+use crate::gateway::{Gateway, Visitor};
+use crate::operations::Caller;
+use crate::rest::failed;
+use crate::settings::Doors;
+use crate::tokens::PREFIX;
+
+/// Requests that are worked on at a time.
+const REQUESTS_MAX: usize = 2_048;
+/// Bytes of bodies that are held at a time.
+const BODIES_BYTES_MAX: usize = 64 << 20;
+/// How long a body may take.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+/// The longest token that is looked at.
+const TOKEN_BYTES_MAX: usize = 256;
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// What is checked, and the room that there is.
+pub struct Guard {
+    gateway: Arc<Gateway>,
+    /// Names under which this machine may be called, in lower case and without ports.
+    hosts: Vec<String>,
+    origins: Vec<String>,
+    requests: Semaphore,
+    bodies: Semaphore,
+}
+
+impl Guard {
+    /// For a gateway.
+    pub fn new(gateway: Arc<Gateway>) -> Self {
+        let Doors { listen, hosts, origins, .. } = &gateway.settings.doors;
+        let listened = listen.iter().map(|address| address.ip()).filter(|ip| !ip.is_unspecified());
+        let listened = listened.map(|ip| if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() });
+        let hosts = listened.chain(["localhost".to_owned()]).chain(hosts.iter().map(|of| of.to_lowercase()));
+        let (hosts, origins) = (hosts.collect(), origins.iter().map(|of| of.to_lowercase()).collect());
+        let (requests, bodies) = (Semaphore::new(REQUESTS_MAX), Semaphore::new(BODIES_BYTES_MAX));
+        Self { gateway, hosts, origins, requests, bodies }
+    }
+
+    /// Who sends a request, if it may be sent here at all.
+    fn admit(&self, request: &Request, peer: Option<SocketAddr>) -> Result<Visitor, Failure> {
+        let authority = authority(request.headers(), request.uri());
+        if !self.hosts.iter().any(|host| *host == name_of(&authority)) {
+            let shown: String = authority.chars().take(64).collect();
+            let message = format!(
+                "the host {shown:?} is not one under which this gateway is called: name it in its configuration, or use \
+                 the address on which it listens"
+            );
+            return Err(Failure::new(failure::WRONG_HOST, message));
+        }
+        if let Some(origin) = request.headers().get(ORIGIN)
+            && !self.knows(origin, &authority)
+        {
+            let message =
+                "a page of another origin may not call this gateway, unless its configuration names it";
+            return Err(Failure::new(failure::WRONG_ORIGIN, message));
+        }
+        self.visitor(request.headers(), peer)
+    }
+
+    /// Whether pages of an origin may call: its own, and those that are named.
+    fn knows(&self, origin: &HeaderValue, authority: &str) -> bool {
+        let Ok(origin) = origin.to_str().map(str::to_lowercase) else { return false };
+        let is_own = origin.split_once("://").is_some_and(|(_, of)| of == authority);
+        is_own || self.origins.contains(&origin)
+    }
+
+    fn visitor(&self, headers: &HeaderMap, peer: Option<SocketAddr>) -> Result<Visitor, Failure> {
+        let Some(shown) = headers.get(AUTHORIZATION) else {
+            let address = peer.map(|peer| peer.ip().to_canonical().to_string()).unwrap_or_default();
+            let (caller, scopes) = (caller("address", &address), self.gateway.settings.doors.anonymous);
+            return Ok(Visitor { caller, scopes, shown: false });
+        };
+        let wrong = |words: &str| Failure::new(failure::UNAUTHORIZED, words);
+        let token = shown.to_str().ok().and_then(|text| {
+            let (scheme, token) = text.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+        });
+        let token = token.filter(|token| token.starts_with(PREFIX) && token.len() <= TOKEN_BYTES_MAX);
+        let token = token.ok_or_else(|| wrong("write Authorization: Bearer, and a token of this gateway"))?;
+        let tokens = self.gateway.tokens.as_ref();
+        let tokens = tokens.ok_or_else(|| wrong("this gateway has no tokens: leave out Authorization"))?;
+        let found = tokens.find(token, self.gateway.started.elapsed(), clock::unix_seconds());
+        let found = found.ok_or_else(|| wrong("the token is unknown, was revoked, or has ended"))?;
+        Ok(Visitor { caller: caller("token", &found.name), scopes: found.scopes, shown: true })
+    }
+
+    /// Reads a body, of at most so many bytes.
+    ///
+    /// # Errors
+    /// A [`Failure`]: it is too large, too slow, or there is no room for it.
+    pub async fn body(&self, headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Failure> {
+        let too_large = || Failure::new(failure::TOO_LARGE, format!("the body has more than {most} bytes"));
+        let said = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if said.is_some_and(|said| said > most) {
+            return Err(too_large());
+        }
+        let room = said.unwrap_or(most).max(1) as u32;
+        let full = || Failure::unavailable("too many bodies are being read; ask again later");
+        let _room = self.bodies.try_acquire_many(room).map_err(|_| full())?;
+        match timeout(BODY_PATIENCE, to_bytes(body, most)).await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(error)) if error.to_string().contains("length limit") => Err(too_large()),
+            Ok(Err(error)) => {
+                Err(Failure::new(failure::INVALID_REQUEST, format!("the body cannot be read: {error}")))
+            }
+            Err(_) => {
+                let message = format!("the body did not come within {BODY_PATIENCE:?}");
+                Err(Failure::new(failure::TOO_SLOW, message))
+            }
+        }
+    }
+}
+
+/// Where a request says that it goes.
+fn authority(headers: &HeaderMap, uri: &Uri) -> String {
+    let said = headers.get(HOST).and_then(|host| host.to_str().ok());
+    said.or_else(|| uri.authority().map(axum::http::uri::Authority::as_str))
+        .unwrap_or_default()
+        .to_lowercase()
+}
+
+/// An authority without its port.
+fn name_of(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => authority,
+    }
+}
+
+/// A number for somebody, which says nothing of them.
+fn caller(what: &str, who: &str) -> Caller {
+    let hash = sha256_parts(&[what.as_bytes(), b" ", who.as_bytes()]);
+    Caller(u64::from_le_bytes(*hash.first_chunk().expect("a hash is longer")))
+}
+
+/// The layer around all handlers.
+pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response<Body> {
+    let meters = &guard.gateway.meters;
+    let refuse = |failure: Failure| {
+        meters.failed(failure.kind);
+        decorated(failed(&failure), None)
+    };
+    // Everybody is told whether the gateway lives.
+    let is_probe = matches!(request.uri().path(), "/health" | "/ready");
+    let Ok(_room) = guard.requests.try_acquire() else {
+        return refuse(Failure::unavailable("too many requests are being worked on; ask again later"));
+    };
+    let peer = request.extensions().get().map(|Peer(peer)| *peer);
+    let origin = request.headers().get(ORIGIN).cloned();
+    if !is_probe {
+        match guard.admit(&request, peer) {
+            Err(failure) => return refuse(failure),
+            Ok(_) if request.method() == Method::OPTIONS => return preflight(origin),
+            Ok(visitor) => request.extensions_mut().insert(visitor),
+        };
+    }
+    // A panic ends this task alone.
+    match tokio::spawn(next.run(request)).await {
+        Ok(response) => decorated(response, origin),
+        Err(error) => {
+            tracing::error!("a request has met a defect of the gateway: {error}");
+            refuse(Failure::new(
+                failure::INTERNAL,
+                "the gateway has met a defect of its own; please report it",
+            ))
+        }
+    }
+}
+
+/// What a browser asks before a page of another origin calls.
+fn preflight(origin: Option<HeaderValue>) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type"));
+    decorated(response, origin)
+}
+
+/// The headers that every answer has.
+fn decorated(mut response: Response<Body>, origin: Option<HeaderValue>) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    let policy = HeaderValue::from_static("default-src 'none'; style-src 'self'; frame-ancestors 'none'");
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    if let Some(origin) = origin {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(VARY, HeaderValue::from_static("origin"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_what_stands_before_the_port() {
+        for (authority, name) in [
+            ("localhost:7480", "localhost"),
+            ("localhost", "localhost"),
+            ("[::1]:7480", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("evil.example:80:7480", "evil.example:80"),
+            ("", ""),
+        ] {
+            assert_eq!(name_of(authority), name);
+        }
+    }
+
+    /// A node that nobody can reach.
+    struct Nowhere;
+
+    impl crate::Host for Nowhere {
+        fn open(&self) -> crate::Boxed<'_, Result<crate::Talk, crate::Gone>> {
+            Box::pin(std::future::ready(Err(crate::Gone("nobody is there".to_owned()))))
+        }
+    }
+
+    /// What a request to a path is answered with by handlers behind the guard.
+    async fn answered(guard: &Arc<Guard>, path: &str, headers: &[(&str, &str)]) -> StatusCode {
+        use axum::routing::get;
+        let panics = || async {
+            assert!(path_is_good(), "a defect");
+            "never"
+        };
+        let router = axum::Router::new().route("/good", get(|| async { "good" })).route("/bad", get(panics));
+        let router = router.layer(axum::middleware::from_fn_with_state(guard.clone(), super::guard));
+        let request = headers
+            .iter()
+            .fold(axum::http::Request::get(path), |request, (name, value)| request.header(*name, *value));
+        let service = hyper_util::service::TowerToHyperService::new(router);
+        let answer = hyper::service::Service::call(&service, request.body(Body::empty()).unwrap());
+        answer.await.unwrap().status()
+    }
+
+    fn path_is_good() -> bool {
+        std::thread::current().name() == Some("no thread has this name")
+    }
+
+    #[test]
+    fn a_panic_is_an_answer_and_nothing_else_ends() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let doors = Doors {
+                listen: vec!["127.0.0.1:7480".parse().unwrap()],
+                anonymous: crate::Scopes::default(),
+                tokens: None,
+                tls: None,
+                hosts: vec!["Mill.Example".to_owned()],
+                origins: vec!["https://shop.example".to_owned()],
+                webhooks: Vec::new(),
+            };
+            let network = engine::types::Digest([1; 32]);
+            let settings =
+                crate::Settings { doors, network, chains: Vec::new(), describe: |_| serde_json::Value::Null };
+            let host: Arc<dyn crate::Host> = Arc::new(Nowhere);
+            let desk = crate::desk::Desk::open(&host);
+            let guard = Arc::new(Guard::new(Arc::new(Gateway::new(settings, desk).unwrap())));
+            let host = ("host", "mill.example:7480");
+            assert_eq!(answered(&guard, "/bad", &[host]).await, StatusCode::INTERNAL_SERVER_ERROR);
+            assert_eq!(answered(&guard, "/good", &[host]).await, StatusCode::OK);
+            assert_eq!(answered(&guard, "/good", &[]).await, StatusCode::MISDIRECTED_REQUEST);
+            let page = ("origin", "https://shop.example");
+            assert_eq!(answered(&guard, "/good", &[host, page]).await, StatusCode::OK);
+            let other = ("origin", "https://shop.example.evil");
+            assert_eq!(answered(&guard, "/good", &[host, other]).await, StatusCode::FORBIDDEN);
+            let rooms: Vec<_> = (0..REQUESTS_MAX).map(|_| guard.requests.try_acquire().unwrap()).collect();
+            assert_eq!(answered(&guard, "/good", &[host]).await, StatusCode::SERVICE_UNAVAILABLE);
+            drop(rooms);
+            assert_eq!(answered(&guard, "/good", &[host]).await, StatusCode::OK);
+        });
+    }
+
+    #[test]
+    fn callers_are_told_apart_and_not_named() {
+        assert_ne!(caller("address", "10.0.0.1"), caller("address", "10.0.0.2"));
+        assert_ne!(caller("address", "till"), caller("token", "till"));
+    }
+}

@@ -1,0 +1,334 @@
+//! Tokens: who may do what. A token is 256 bits of chance, shown once; the file has its SHA-256, a scope and an end.
+//!
+//! ```text
+//! millrace token new ─▶ token (printed once)     tokens.toml (mode 0600): name, hash, scopes, expires
+//! Authorization: Bearer mr_… ── SHA-256 ─▶ looked up in the file, which is read again when it has changed
+//! ```
+//!
+//! A token is looked up by its hash, so the time that this takes says nothing of a token that is not in the file. A
+//! file that others can read, or that cannot be read, lets nobody in.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use kernels::sha2::sha256;
+use serde::{Deserialize, Serialize};
+
+/// What a token begins with, so that a leaked one is recognised.
+pub const PREFIX: &str = "mr_";
+/// The only version of the file so far.
+const VERSION: u32 = 1;
+/// How often it is looked whether the file has changed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The longest file that is read.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// What a caller may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Ask.
+    Read,
+    /// Submit transactions.
+    Submit,
+    /// Read the metrics.
+    Metrics,
+}
+
+impl Scope {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Submit, Self::Metrics];
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Submit => "submit",
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl FromStr for Scope {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|scope| scope.word() == text);
+        found.ok_or_else(|| "write read, submit or metrics".to_owned())
+    }
+}
+
+/// Scopes, as a set of bits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scopes(u8);
+
+impl Scopes {
+    /// Whether it has one.
+    #[must_use]
+    pub fn has(self, scope: Scope) -> bool {
+        self.0 & 1 << scope as u8 != 0
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl FromIterator<Scope> for Scopes {
+    fn from_iter<T: IntoIterator<Item = Scope>>(scopes: T) -> Self {
+        Self(scopes.into_iter().fold(0, |all, scope| all | 1 << scope as u8))
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<_> =
+            Scope::ALL.into_iter().filter(|scope| self.has(*scope)).map(Scope::word).collect();
+        f.pad(&if words.is_empty() { "nothing".to_owned() } else { words.join(", ") })
+    }
+}
+
+/// A token in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listed {
+    /// A name for people, once in the file.
+    pub name: String,
+    /// SHA-256 of the token, 64 hexadecimal digits.
+    #[serde(with = "hex")]
+    pub hash: [u8; 32],
+    /// What it allows.
+    pub scopes: Vec<Scope>,
+    /// When it ends, in seconds since the Unix epoch.
+    pub expires: u64,
+}
+
+/// The file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenFile {
+    millrace_tokens: u32,
+    /// The tokens.
+    #[serde(default, rename = "token")]
+    pub tokens: Vec<Listed>,
+}
+
+/// Why a file of tokens cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The operating system refused.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// Its answer.
+        source: io::Error,
+    },
+    /// Others could read or change it.
+    #[error("{}: its mode is {mode:04o}, so others can read or change it: chmod 600 it", file.display())]
+    Mode {
+        /// The file.
+        file: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It is something else, or damaged.
+    #[error("{}: not a file of tokens: {problem}", file.display())]
+    Content {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The name is taken.
+    #[error("{}: there is a token {name:?} already; revoke it first, or take another name", file.display())]
+    Taken {
+        /// The file.
+        file: PathBuf,
+        /// The name.
+        name: String,
+    },
+    /// There is no such token.
+    #[error("{}: there is no token {name:?}; `millrace token list` shows them", file.display())]
+    Unknown {
+        /// The file.
+        file: PathBuf,
+        /// The name.
+        name: String,
+    },
+}
+
+impl TokenFile {
+    /// Reads a file; one that is not there has no tokens.
+    ///
+    /// # Errors
+    /// [`TokenError`]: it cannot be read, others can read it, or it is something else.
+    pub fn load(file: &Path) -> Result<Self, TokenError> {
+        let io = |source| TokenError::Io { file: file.to_owned(), source };
+        let wrong = |problem: String| TokenError::Content { file: file.to_owned(), problem };
+        let metadata = match fs::metadata(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Self { millrace_tokens: VERSION, tokens: Vec::new() });
+            }
+            metadata => metadata.map_err(io)?,
+        };
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(TokenError::Mode { file: file.to_owned(), mode });
+        }
+        if metadata.len() > FILE_BYTES_MAX {
+            return Err(wrong(format!("it is longer than {FILE_BYTES_MAX} bytes")));
+        }
+        let text = fs::read_to_string(file).map_err(io)?;
+        let read: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        match read.millrace_tokens {
+            VERSION => Ok(read),
+            other => Err(wrong(format!("it has version {other}, and this program reads version {VERSION}"))),
+        }
+    }
+
+    /// Writes the file: the old one is there, or this one.
+    ///
+    /// # Errors
+    /// [`TokenError::Io`].
+    pub fn save(&self, file: &Path) -> Result<(), TokenError> {
+        let io = |source| TokenError::Io { file: file.to_owned(), source };
+        let text = toml::to_string(self).expect("text, numbers and lists have a TOML form");
+        let new = file.with_extension("new");
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+            _ => {}
+        }
+        let mut opened =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(io)?;
+        io::Write::write_all(&mut opened, text.as_bytes()).and_then(|()| opened.sync_all()).map_err(io)?;
+        fs::rename(&new, file).map_err(io)
+    }
+
+    /// Adds a token and says what it is: nothing else ever does.
+    ///
+    /// # Errors
+    /// [`TokenError::Taken`]; [`TokenError::Io`]: the operating system gives no randomness.
+    pub fn add(
+        &mut self,
+        file: &Path,
+        name: &str,
+        scopes: &[Scope],
+        expires: u64,
+    ) -> Result<String, TokenError> {
+        if self.tokens.iter().any(|listed| listed.name == name) {
+            return Err(TokenError::Taken { file: file.to_owned(), name: name.to_owned() });
+        }
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(|error| TokenError::Io {
+            file: file.to_owned(),
+            source: io::Error::other(error.to_string()),
+        })?;
+        let token = format!("{PREFIX}{}", hex::encode(secret));
+        let (hash, scopes) = (sha256(token.as_bytes()), scopes.to_vec());
+        self.tokens.push(Listed { name: name.to_owned(), hash, scopes, expires });
+        Ok(token)
+    }
+
+    /// Takes a token out of the file.
+    ///
+    /// # Errors
+    /// [`TokenError::Unknown`].
+    pub fn revoke(&mut self, file: &Path, name: &str) -> Result<(), TokenError> {
+        let before = self.tokens.len();
+        self.tokens.retain(|listed| listed.name != name);
+        match self.tokens.len() < before {
+            true => Ok(()),
+            false => Err(TokenError::Unknown { file: file.to_owned(), name: name.to_owned() }),
+        }
+    }
+}
+
+/// A token that is good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bearer {
+    /// Its name.
+    pub name: String,
+    /// What it allows.
+    pub scopes: Scopes,
+    /// When it ends, in seconds since the Unix epoch.
+    pub expires: u64,
+}
+
+/// The tokens of a file, as it is now.
+pub struct Tokens {
+    file: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// When it was looked last, on a clock that only goes forward.
+    looked: Option<Duration>,
+    /// What the file was like then: its number, length and time of change.
+    seen: Option<(u64, u64, i64, i64)>,
+    by_hash: BTreeMap<[u8; 32], Bearer>,
+}
+
+impl Tokens {
+    /// The tokens of a file.
+    ///
+    /// # Errors
+    /// [`TokenError`]: it cannot be used.
+    pub fn open(file: &Path) -> Result<Self, TokenError> {
+        TokenFile::load(file)?;
+        Ok(Self { file: file.to_owned(), state: Mutex::default() })
+    }
+
+    /// The token of a caller, if it is in the file and has not ended. `now` is a clock that only goes forward,
+    /// `unix` the time in seconds since the Unix epoch.
+    pub fn find(&self, token: &str, now: Duration, unix: u64) -> Option<Bearer> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.looked.is_none_or(|looked| now >= looked + LOOK_EVERY) {
+            state.looked = Some(now);
+            self.look(&mut state);
+        }
+        state.by_hash.get(&sha256(token.as_bytes())).filter(|bearer| unix < bearer.expires).cloned()
+    }
+
+    fn look(&self, state: &mut State) {
+        let seen = fs::metadata(&self.file).ok().map(|of| (of.ino(), of.len(), of.mtime(), of.mtime_nsec()));
+        if seen.is_some() && seen == state.seen {
+            return;
+        }
+        state.seen = seen;
+        state.by_hash = match TokenFile::load(&self.file) {
+            Ok(file) => file
+                .tokens
+                .into_iter()
+                .map(|Listed { name, hash, scopes, expires }| {
+                    (hash, Bearer { name, scopes: scopes.into_iter().collect(), expires })
+                })
+                .collect(),
+            Err(error) => {
+                tracing::error!("no token is taken until this is mended: {error}");
+                BTreeMap::new()
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests;

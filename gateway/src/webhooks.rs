@@ -1,0 +1,264 @@
+//! Webhooks: each alarm that the node raises or clears is posted to every configured address, as JSON.
+//!
+//! ```text
+//! node's status, once a second ─▶ what has changed ─▶ a queue for each address ─▶ POST, again until it is taken
+//! ```
+//!
+//! Invariants: an event is posted at least once and in order, as long as an address is not away for longer than
+//! [`QUEUE_MAX`] events last; of more, the oldest are dropped, and the next event says how many. After a start every
+//! alarm that there is counts as raised. Only `http://` is spoken: post to a relay on this machine where others are to
+//! hear it over TLS.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::uri::{Scheme, Uri};
+use client::Query;
+use client::answers::{AlarmAnswer, AlarmKind, StatusAnswer};
+use engine::types::ValidatorIndex;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::gateway::Gateway;
+use crate::rest::JSON;
+
+/// How often the node is asked.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Events that wait for one address.
+const QUEUE_MAX: usize = 256;
+/// How long an address may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// After a failure it is tried again after this time, which doubles…
+const RETRY_MIN: Duration = Duration::from_millis(500);
+/// …up to this.
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// An address that is posted to: `http://`, a host and a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook(Uri);
+
+/// An address to which nothing can be posted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no address to post to: write http://HOST:PORT/PATH; for https post to a relay on this machine"
+)]
+pub struct NoWebhook(pub String);
+
+impl std::str::FromStr for Webhook {
+    type Err = NoWebhook;
+
+    fn from_str(text: &str) -> Result<Self, NoWebhook> {
+        let uri: Option<Uri> = text.parse().ok();
+        let is_usable = |uri: &Uri| {
+            let authority = uri.authority().map(|of| of.as_str());
+            uri.scheme() == Some(&Scheme::HTTP) && authority.is_some_and(|of| !of.contains('@'))
+        };
+        uri.filter(is_usable).map(Self).ok_or_else(|| NoWebhook(text.to_owned()))
+    }
+}
+
+impl std::fmt::Display for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+type Key = (AlarmKind, Option<ValidatorIndex>);
+
+/// What has changed from one look to the next: what was raised, and what was cleared.
+fn changes(
+    before: &BTreeMap<Key, AlarmAnswer>,
+    now: &BTreeMap<Key, AlarmAnswer>,
+) -> Vec<(&'static str, AlarmAnswer)> {
+    let raised =
+        now.iter().filter(|(key, alarm)| before.get(*key).is_none_or(|of| of.severity != alarm.severity));
+    let cleared = before.iter().filter(|(key, _)| !now.contains_key(*key));
+    let raised = raised.map(|(_, alarm)| ("raised", alarm.clone()));
+    raised.chain(cleared.map(|(_, alarm)| ("cleared", alarm.clone()))).collect()
+}
+
+/// Looks for alarms, and posts what changes, until the gateway ends.
+pub async fn run(gateway: Arc<Gateway>, hooks: Vec<Webhook>) {
+    let queues: Vec<mpsc::UnboundedSender<Value>> = hooks
+        .into_iter()
+        .map(|hook| {
+            let (sender, queue) = mpsc::unbounded_channel();
+            tokio::spawn(deliver(hook, queue));
+            sender
+        })
+        .collect();
+    let mut before = BTreeMap::new();
+    loop {
+        // What cannot be asked has not changed.
+        if let Some(status) = asked(&gateway).await {
+            let now: BTreeMap<Key, AlarmAnswer> =
+                status.alarms.iter().map(|alarm| ((alarm.alarm, alarm.about), alarm.clone())).collect();
+            for (event, alarm) in changes(&before, &now) {
+                let body = json!({
+                    "event": event,
+                    "alarm": alarm,
+                    "network": status.network_name,
+                    "network_id": status.network,
+                    "validator": status.name,
+                    "height": status.committed,
+                });
+                queues.iter().for_each(|queue| drop(queue.send(body.clone())));
+            }
+            before = now;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn asked(gateway: &Gateway) -> Option<StatusAnswer> {
+    serde_json::from_slice(&gateway.desk.ask(Query::Status).await.ok()?.body).ok()
+}
+
+/// Posts what waits for one address, in order.
+async fn deliver(hook: Webhook, mut queue: mpsc::UnboundedReceiver<Value>) {
+    let (mut waiting, mut dropped, mut retry) = (VecDeque::new(), 0_u64, RETRY_MIN);
+    let mut said = false;
+    loop {
+        if waiting.is_empty() {
+            let Some(event) = queue.recv().await else { return };
+            waiting.push_back(event);
+        }
+        while let Ok(event) = queue.try_recv() {
+            waiting.push_back(event);
+            if waiting.len() > QUEUE_MAX {
+                waiting.pop_front();
+                dropped += 1;
+            }
+        }
+        let Some(event) = waiting.front() else { continue };
+        let mut event = event.clone();
+        if dropped > 0 {
+            event["dropped"] = dropped.into();
+        }
+        match post(&hook, &event).await {
+            Ok(()) => {
+                waiting.pop_front();
+                (dropped, retry, said) = (0, RETRY_MIN, false);
+            }
+            Err(error) => {
+                if !said {
+                    tracing::warn!(%hook, "an alarm cannot be posted, and is tried again: {error}");
+                }
+                said = true;
+                sleep(retry).await;
+                retry = (retry * 2).min(RETRY_MAX);
+            }
+        }
+    }
+}
+
+/// Posts one event.
+async fn post(hook: &Webhook, event: &Value) -> Result<(), String> {
+    let authority = hook.0.authority().map(|of| of.as_str()).unwrap_or_default();
+    let path = hook.0.path_and_query().map_or("/", |of| of.as_str());
+    let (host, port) = (hook.0.host().unwrap_or_default(), hook.0.port_u16().unwrap_or(80));
+    let request = Request::post(path)
+        .header(HOST, authority)
+        .header(CONTENT_TYPE, JSON)
+        .body(Body::from(event.to_string()))
+        .map_err(|error| error.to_string())?;
+    let until = Instant::now() + PATIENCE;
+    let posted = async {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let addresses: Vec<SocketAddr> =
+            tokio::net::lookup_host((host, port)).await.map_err(|error| error.to_string())?.collect();
+        let stream = TcpStream::connect(&addresses[..]).await.map_err(|error| error.to_string())?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| error.to_string())?;
+        let serving = tokio::spawn(connection);
+        let answer = sender.send_request(request).await.map_err(|error| error.to_string());
+        serving.abort();
+        match answer?.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(format!("it answers {status}")),
+        }
+    };
+    let left = until.saturating_duration_since(Instant::now());
+    timeout(left, posted).await.map_err(|_| format!("it does not answer within {PATIENCE:?}"))?
+}
+
+#[cfg(test)]
+mod tests {
+    use client::answers::Severity;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn alarm(alarm: AlarmKind, severity: Severity) -> (Key, AlarmAnswer) {
+        ((alarm, None), AlarmAnswer { alarm, severity, about: None, since: 1, says: "so".to_owned() })
+    }
+
+    #[test]
+    fn only_changes_are_told() {
+        let before = BTreeMap::from([
+            alarm(AlarmKind::DiskFills, Severity::Warning),
+            alarm(AlarmKind::Lagging, Severity::Warning),
+            alarm(AlarmKind::DiskRots, Severity::Critical),
+        ]);
+        let now = BTreeMap::from([
+            alarm(AlarmKind::DiskFills, Severity::Critical),
+            alarm(AlarmKind::DiskRots, Severity::Critical),
+            alarm(AlarmKind::NoCommits, Severity::Critical),
+        ]);
+        let told: Vec<_> = changes(&before, &now).into_iter().map(|(event, of)| (event, of.alarm)).collect();
+        let expected = [
+            ("raised", AlarmKind::NoCommits),
+            ("raised", AlarmKind::DiskFills),
+            ("cleared", AlarmKind::Lagging),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(changes(&now, &now), []);
+    }
+
+    #[test]
+    fn an_address_is_one_that_can_be_posted_to() {
+        for good in ["http://127.0.0.1:9000/hook", "http://[::1]:9000/", "http://relay.example/a?b=c"] {
+            assert_eq!(good.parse::<Webhook>().unwrap().to_string(), good);
+        }
+        for bad in
+            ["https://a.example/", "127.0.0.1:9000", "/hook", "", "http://user:secret@a.example/", "ftp://a/"]
+        {
+            assert_eq!(bad.parse::<Webhook>(), Err(NoWebhook(bad.to_owned())));
+        }
+    }
+
+    /// An address that fails first gets every event, in order, and each at least once.
+    #[test]
+    fn what_is_not_taken_is_posted_again() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let hook: Webhook = format!("http://{}/hook", listener.local_addr().unwrap()).parse().unwrap();
+            let (sender, queue) = mpsc::unbounded_channel();
+            tokio::spawn(deliver(hook, queue));
+            (1..=2).for_each(|number| sender.send(json!({ "number": number })).unwrap());
+            for (status, number) in [("503 No", 1), ("200 OK", 1), ("204 Yes", 2)] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"}") {
+                    request.push(stream.read_u8().await.unwrap());
+                }
+                let request = String::from_utf8(request).unwrap();
+                assert!(request.starts_with("POST /hook HTTP/1.1\r\n"), "{request}");
+                assert!(request.ends_with(&format!("{{\"number\":{number}}}")), "{request}");
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+    }
+}
