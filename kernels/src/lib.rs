@@ -31,5 +31,7 @@ pub mod check;
 #[cfg(feature = "std")]
 mod cpu;
 pub mod ed25519;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod merkle;
 pub mod sha2;

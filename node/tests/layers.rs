@@ -23,7 +23,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
 
 /// Foreign crate (or family, ending in `*`) and the only crates of ours that may depend on it. `benches` comes to some
 /// doors to race what lies behind them.
-const DOORS: [(&str, &[&str]); 9] = [
+const DOORS: [(&str, &[&str]); 10] = [
     ("quinn*", &["net"]),
     ("rustls", &["net"]),
     ("rcgen", &["net"]),
@@ -33,6 +33,7 @@ const DOORS: [(&str, &[&str]); 9] = [
     ("commonware-storage", &["consensus", "benches"]),
     ("commonware-p2p", &["consensus"]),
     ("commonware-cryptography-curve25519", &["kernels", "benches"]),
+    ("wgpu*", &["kernels"]),
 ];
 
 fn metadata() -> Metadata {
