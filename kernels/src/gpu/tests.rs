@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+mod double_check;
 mod flights;
 mod laws;
 

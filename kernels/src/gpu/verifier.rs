@@ -131,8 +131,8 @@ pub struct Settled {
     pub verdicts: Vec<(Program, Vec<bool>)>,
 }
 
-/// Checks signatures on a device, by one program or by several. Its verdicts are opinions, on
-/// which nothing may rely.
+/// Checks signatures on a device, by one program or by several. Its verdicts are opinions: [`super::DoubleCheck`] says
+/// what may be made of them.
 #[derive(Debug)]
 pub struct Verifier {
     device: Device,
