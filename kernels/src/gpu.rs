@@ -7,17 +7,18 @@
 //!                    └────────────────────────── DoubleCheck: accepted, or undecided: the CPU decides
 //! ```
 //!
-//! Unlike the rest of the crate this talks to a driver, so it can fail: every error is a [`GpuError`], and no error says
-//! anything about a signature. Waiting takes its time from the caller. Each program is a folder with its shaders, a page
-//! on layout and bounds, and tests; its host code is the file beside it.
+//! Unlike the rest of the crate this talks to a driver, so it can fail: every error is a [`GpuError`], and no error
+//! says anything about a signature. Waiting takes its time from the caller. Each program is a folder with its shaders,
+//! a page on layout and bounds, and tests; its host code is the file beside it.
 //!
 //! Invariants:
 //!
-//! - On every input on which it answers, a program says what [`crate::ed25519::verify`] says. The tests hold it to that;
-//!   nothing relies on it: see [`DoubleCheck`].
+//! - On every input on which it answers, a program says what [`crate::ed25519::verify`] says. The tests hold it to
+//!   that; nothing relies on it: see [`DoubleCheck`].
 //! - Claims come back with every answer and every error.
 
 mod claim;
+mod clock;
 mod device;
 mod double_check;
 mod error;

@@ -14,6 +14,9 @@ pub struct Device {
     pub(super) queue: wgpu::Queue,
     info: DeviceInfo,
     fault: Arc<Mutex<Option<GpuError>>>,
+    /// With which checks kernels are compiled, where a test measures what they cost.
+    #[cfg(test)]
+    pub(super) checks: Option<wgpu::ShaderRuntimeChecks>,
 }
 
 /// What a device is.
@@ -82,7 +85,7 @@ impl Device {
 
     fn open_adapter(adapter: &wgpu::Adapter) -> Result<Self, GpuError> {
         let (found, limits) = (adapter.get_info(), adapter.limits());
-        let features = adapter.features() & wgpu::Features::SHADER_INT64;
+        let features = adapter.features() & (wgpu::Features::SHADER_INT64 | wgpu::Features::TIMESTAMP_QUERY);
         let binding_bytes = limits.max_storage_buffer_binding_size.min(BINDING_BYTES_MAX);
         let required_limits = wgpu::Limits {
             max_storage_buffer_binding_size: binding_bytes,
@@ -95,7 +98,7 @@ impl Device {
             driver: found.driver,
             driver_version: found.driver_info,
             is_software: found.device_type == wgpu::DeviceType::Cpu,
-            has_int64: !features.is_empty(),
+            has_int64: features.contains(wgpu::Features::SHADER_INT64),
             subgroups: [found.subgroup_min_size, found.subgroup_max_size],
             binding_bytes_max: binding_bytes,
             workgroup_max: required_limits.max_compute_invocations_per_workgroup,
@@ -118,7 +121,14 @@ impl Device {
         device.set_device_lost_callback(move |reason, message| {
             note(&first, GpuError::Lost(format!("{reason:?}: {message}")));
         });
-        Ok(Self { device, queue, info, fault })
+        Ok(Self {
+            device,
+            queue,
+            info,
+            fault,
+            #[cfg(test)]
+            checks: None,
+        })
     }
 
     /// What it is.
@@ -131,6 +141,12 @@ impl Device {
     #[must_use]
     pub fn fault(&self) -> Option<GpuError> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Something goes wrong with it.
+    #[cfg(test)]
+    pub(super) fn fail(&self, error: wgpu::Error) {
+        note(&self.fault, from_wgpu(error));
     }
 
     /// An error if anything has gone wrong with it.
@@ -158,7 +174,7 @@ impl Device {
     ) -> Result<Vec<wgpu::ComputePipeline>, GpuError> {
         let refused = |kernel: &str, message: String| GpuError::Shader { kernel: kernel.to_owned(), message };
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        let module = self.module(wgpu::ShaderModuleDescriptor {
             label: Some(name),
             source: wgpu::ShaderSource::Wgsl(source.into()),
         });
@@ -186,6 +202,22 @@ impl Device {
         }
         self.check()?;
         Ok(pipelines)
+    }
+
+    /// A module with all of wgpu's checks.
+    fn module(&self, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
+        #[cfg(test)]
+        if let Some(checks) = self.checks {
+            // SAFETY: every index of our kernels is below the length of its buffer, as the layouts in their READMEs
+            // say, and every loop counts to a constant or to a number of blocks that the host has packed.
+            return unsafe { self.device.create_shader_module_trusted(descriptor, checks) };
+        }
+        self.device.create_shader_module(descriptor)
+    }
+
+    /// Whether it tells how long kernels take.
+    pub(super) fn has_clock(&self) -> bool {
+        self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
     /// An empty buffer.

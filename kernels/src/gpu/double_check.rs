@@ -178,6 +178,11 @@ impl DoubleCheck {
         without(self.verifier.give_up(pending.ticket), &pending.canaries)
     }
 
+    /// [`Verifier::forget_keys`].
+    pub fn forget_keys(&mut self) {
+        self.verifier.forget_keys();
+    }
+
     #[cfg(test)]
     pub(super) fn verifier(&mut self) -> &mut Verifier {
         &mut self.verifier
@@ -267,7 +272,7 @@ pub(super) fn judge(
     samples: usize,
     draw: impl FnOnce() -> [u8; 32],
 ) -> Judged {
-    let Settled { claims, verdicts } = settled;
+    let Settled { claims, verdicts, .. } = settled;
     let claims = without(claims, canaries);
     for (program, verdicts) in &verdicts {
         if canaries.iter().any(|at| verdicts[*at]) {

@@ -20,7 +20,7 @@ fn columns(square: bool) -> String {
     let term = |i: usize, j: usize| match (square, i == j) {
         (false, _) => format!("f[{i}] * g[{j}]"),
         (true, true) => format!("f[{i}] * f[{i}]"),
-        (true, false) => format!("(2u * f[{i}]) * f[{j}]"),
+        (true, false) => format!("f2[{i}] * f[{j}]"),
     };
     let column = |k: usize| {
         let first = k.saturating_sub(LIMBS - 1);

@@ -7,11 +7,10 @@
 //! ladder      a claim each      8(sB − kA − R) = 0?                          → verdicts
 //! ```
 
-use super::{Claim, Device, GpuError, narrow, upload::Upload, wide};
+use super::{Claim, Device, GpuError, clock::Clock, narrow, upload::Upload, wide};
 
 /// Invocations of a workgroup, as all kernels declare it.
 const WORKGROUP: u32 = 64;
-const KERNELS: [&str; 4] = ["challenge", "decode", "table", "ladder"];
 
 /// What the ladder writes.
 const REFUSED: u32 = 1;
@@ -31,6 +30,8 @@ pub enum Program {
 impl Program {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Wide, Self::Narrow];
+    /// The kernels of each, in the order in which they run.
+    pub const KERNELS: [&str; 4] = ["challenge", "decode", "table", "ladder"];
 
     /// What it is called.
     #[must_use]
@@ -39,6 +40,12 @@ impl Program {
             Self::Wide => "wide",
             Self::Narrow => "narrow",
         }
+    }
+
+    /// The WGSL of its kernels, for tools that look at it.
+    #[must_use]
+    pub fn source(self) -> String {
+        self.text().source
     }
 
     pub(super) fn text(self) -> Text {
@@ -96,7 +103,7 @@ impl Compiled {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let pipelines = device.compile(program.name(), &text.source, &whole, &KERNELS)?;
+        let pipelines = device.compile(program.name(), &text.source, &whole, &Program::KERNELS)?;
         let storage = |label, bytes| device.buffer(label, bytes, wgpu::BufferUsages::STORAGE);
         Ok(Self {
             program,
@@ -131,13 +138,21 @@ impl Compiled {
         device.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })
     }
 
-    /// Orders the kernels for one batch.
-    pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder, group: &wgpu::BindGroup, batch: &Upload) {
+    /// Orders the kernels for one batch, and has the clock tell when each of them begins and ends.
+    pub(super) fn record(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        group: &wgpu::BindGroup,
+        batch: &Upload,
+        clock: Option<&Clock>,
+    ) {
         let [claims, keys, encodings, _] = batch.params();
-        for (pipeline, invocations) in self.pipelines.iter().zip([claims, encodings, keys, claims]) {
+        for (kernel, invocations) in [claims, encodings, keys, claims].into_iter().enumerate() {
+            let timestamp_writes = clock.map(|clock| clock.writes(kernel));
+            let mut pass =
+                encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
             if invocations > 0 {
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                pass.set_pipeline(pipeline);
+                pass.set_pipeline(&self.pipelines[kernel]);
                 pass.set_bind_group(0, group, &[]);
                 pass.dispatch_workgroups(invocations.div_ceil(WORKGROUP), 1, 1);
             }

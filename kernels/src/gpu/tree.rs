@@ -165,8 +165,8 @@ impl TreeHasher {
         Ok(merkle::root(&roots.collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// Whether `expected` is the root of the tree over `leaves` (leaf hashes). Where the device computes another one, the
-    /// CPU computes it again.
+    /// Whether `expected` is the root of the tree over `leaves` (leaf hashes). Where the device computes another one,
+    /// the CPU computes it again.
     ///
     /// # Errors
     ///

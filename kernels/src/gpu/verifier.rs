@@ -1,7 +1,7 @@
 //! Submit and take: batches in flight, each with buffers of its own.
 //!
 //! ```text
-//! submit(claims) ──▶ pack ──▶ upload, kernels, copy back ──▶ take(ticket) ──▶ settled: claims, a verdict of each program
+//! submit(claims) ──▶ pack ──▶ upload, kernels, copy back ──▶ take(ticket) ──▶ settled: claims, verdicts by program
 //!     │                          │ (queued by the driver)        ├──▶ pending: the ticket again
 //!     └──▶ full, too large       └── up to `flights` at once     └──▶ failed: the claims, and why
 //! ```
@@ -13,6 +13,7 @@
 //! - Buffers of a batch that was given up are not used again before the device is done with them, and what it wrote is
 //!   dropped: each flight has a generation.
 
+use super::clock::{CLOCK_WORDS, Clock, times};
 use super::program::{BLOCK_WORDS, CLAIM_WORDS, Compiled, ENCODING_WORDS, blocks};
 use super::upload::{Keys, Upload};
 use super::{Claim, Device, DeviceInfo, GpuError, Program};
@@ -89,7 +90,8 @@ pub enum Refused {
     Full(usize),
     /// The batch is above the capacity.
     #[error(
-        "a batch of {claims} claims in {blocks} blocks is more than {claims_max} claims or {blocks_max} blocks: split it"
+        "a batch of {claims} claims in {blocks} blocks is more than {claims_max} claims or {blocks_max} blocks: \
+         split it"
     )]
     TooLarge {
         /// Claims of the batch.
@@ -129,7 +131,13 @@ pub struct Settled {
     pub claims: Vec<Claim>,
     /// For each program, in the order in which the verifier was given them, a verdict on each claim.
     pub verdicts: Vec<(Program, Vec<bool>)>,
+    /// How long each program's kernels took by the device's clock, in the order of [`Program::KERNELS`]. Empty where it
+    /// has none.
+    pub times: Vec<(Program, [Duration; Program::KERNELS.len()])>,
 }
+
+/// Verdicts of a batch, and times: as in [`Settled`].
+type Read = (Vec<(Program, Vec<bool>)>, Vec<(Program, [Duration; Program::KERNELS.len()])>);
 
 /// Checks signatures on a device, by one program or by several. Its verdicts are opinions: [`super::DoubleCheck`] says
 /// what may be made of them.
@@ -156,7 +164,9 @@ struct Flight {
     /// For each program.
     verdicts: Vec<wgpu::Buffer>,
     groups: Vec<wgpu::BindGroup>,
-    /// The verdicts of all programs, where the host can read them.
+    /// For each program, where the device has one.
+    clocks: Vec<Clock>,
+    /// The verdicts of all programs, then the instants of their clocks, where the host can read them.
     back: wgpu::Buffer,
     batch: Option<Batch>,
 }
@@ -281,7 +291,9 @@ impl Verifier {
             Some(landed) => {
                 let landed = landed.clone();
                 match self.read(&ticket, landed) {
-                    Ok(verdicts) => Taken::Settled(Settled { claims: self.give_up(ticket), verdicts }),
+                    Ok((verdicts, times)) => {
+                        Taken::Settled(Settled { claims: self.give_up(ticket), verdicts, times })
+                    }
                     Err(error) => {
                         // Tables that came from such a device are not kept.
                         self.keys.forget();
@@ -306,6 +318,12 @@ impl Verifier {
         claims.unwrap_or_default()
     }
 
+    /// Something goes wrong with the device.
+    #[cfg(test)]
+    pub(super) fn fail(&self, error: wgpu::Error) {
+        self.device.fail(error);
+    }
+
     /// The device is gone, as if its driver had crashed.
     #[cfg(test)]
     pub(super) fn lose(&self) {
@@ -321,34 +339,40 @@ impl Verifier {
     }
 
     /// The verdicts of a batch that has landed.
-    fn read(
-        &self,
-        ticket: &Ticket,
-        landed: Result<(), wgpu::BufferAsyncError>,
-    ) -> Result<Vec<(Program, Vec<bool>)>, GpuError> {
+    fn read(&self, ticket: &Ticket, landed: Result<(), wgpu::BufferAsyncError>) -> Result<Read, GpuError> {
         self.device.check()?;
         landed.map_err(|error| GpuError::Lost(error.to_string()))?;
         let (flight, count) = (&self.flights[ticket.flight], self.batch(ticket).claims.len());
         let view = flight.back.get_mapped_range(..).map_err(|error| GpuError::Lost(error.to_string()))?;
-        #[allow(unused_mut, reason = "tests change it")]
         let mut words: Vec<u32> = bytemuck::pod_collect_to_vec(&view[..]);
         drop(view);
+        let expected = self.programs.len() * self.capacity.claims;
+        let instants = words.split_off(expected.min(words.len()));
         #[cfg(test)]
         if let Some(tamper) = self.tamper {
             tamper(&mut words);
         }
-        let expected = self.programs.len() * self.capacity.claims;
         if words.len() != expected {
             return Err(GpuError::Length { expected: 4 * expected, has: 4 * words.len() });
         }
         let each = self.programs.iter().zip(words.chunks(self.capacity.claims));
-        each.map(|(program, words)| Ok((program.program(), program.verdicts(&words[..count])?))).collect()
+        let verdicts =
+            each.map(|(program, words)| Ok((program.program(), program.verdicts(&words[..count])?)));
+        let tick = self.device.queue.get_timestamp_period();
+        let each = self.programs.iter().zip(instants.chunks(CLOCK_WORDS));
+        let times = each.map(|(program, words)| (program.program(), times(words, tick)));
+        Ok((verdicts.collect::<Result<_, _>>()?, times.collect()))
     }
 
     /// Frees the buffers of batches that were given up and are done.
     fn reclaim(&mut self) {
         let _ = self.device.device.poll(wgpu::PollType::Poll);
         self.flights.iter_mut().for_each(Flight::reclaim);
+    }
+
+    /// Forgets the tables of keys, so that the next batch makes those that it needs.
+    pub fn forget_keys(&mut self) {
+        self.keys.forget();
     }
 
     /// Verdicts of every program on any number of claims, in their order: they are cut into batches, several in flight.
@@ -413,9 +437,10 @@ impl Flight {
             .zip(&verdicts)
             .map(|(program, verdicts)| program.bind(device, input, verdicts))
             .collect();
-        let back =
-            device.buffer("back", words(programs.len() * capacity.claims), Usage::MAP_READ | Usage::COPY_DST);
-        Self { params, claims, messages, encodings, verdicts, groups, back, batch: None }
+        let clocks: Vec<_> = programs.iter().filter_map(|_| Clock::new(device)).collect();
+        let back_words = programs.len() * capacity.claims + clocks.len() * CLOCK_WORDS;
+        let back = device.buffer("back", words(back_words), Usage::MAP_READ | Usage::COPY_DST);
+        Self { params, claims, messages, encodings, verdicts, groups, clocks, back, batch: None }
     }
 
     /// Queues everything that the device does for a batch.
@@ -439,9 +464,14 @@ impl Flight {
                 device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             // What no kernel writes must not be the verdict of an earlier batch.
             encoder.clear_buffer(verdicts, 0, None);
-            program.record(&mut encoder, &self.groups[i], upload);
+            let clock = self.clocks.get(i);
+            program.record(&mut encoder, &self.groups[i], upload, clock);
             let bytes = verdicts.size();
             encoder.copy_buffer_to_buffer(verdicts, 0, &self.back, i as u64 * bytes, bytes);
+            if let Some(clock) = clock {
+                let instants = programs.len() as u64 * bytes + (4 * i * CLOCK_WORDS) as u64;
+                clock.copy(&mut encoder, &self.back, instants);
+            }
             commands.push(encoder.finish());
         }
         let submission = device.queue.submit(commands);

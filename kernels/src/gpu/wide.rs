@@ -22,10 +22,10 @@ fn bits() -> impl Iterator<Item = u32> {
 fn columns(square: bool) -> String {
     let g = if square { "f" } else { "g" };
     let term = |i: usize, j: usize| {
-        let twice = if square && i != j { 2 } else { 1 } * if i % 2 == 1 && j % 2 == 1 { 2 } else { 1 };
-        let left = if twice > 1 { format!("{twice}u * f[{i}]") } else { format!("f[{i}]") };
-        let right = if i + j >= LIMBS { format!("19u * {g}[{j}]") } else { format!("{g}[{j}]") };
-        format!("u64({left}) * u64({right})")
+        let twice = u32::from(square && i != j) + u32::from(i % 2 == 1 && j % 2 == 1);
+        let left = ["f", "f2", "f4"][twice as usize];
+        let right = if i + j >= LIMBS { "19" } else { "" };
+        format!("u64({left}[{i}]) * u64({g}{right}[{j}])")
     };
     let column = |k: usize| {
         let pairs = (0..LIMBS).map(|i| (i, (k + LIMBS - i) % LIMBS)).filter(|(i, j)| !square || i <= j);

@@ -25,8 +25,8 @@ fn sub(f: Fe, g: Fe) -> Fe {
               f[16] + 16382u - g[16], f[17] + 16382u - g[17], f[18] + 16382u - g[18], f[19] + 16382u - g[19]);
 }
 
-// Tight, for limbs below 2¹⁶: each hands what exceeds 13 bits (below 8) to the next, the topmost 608 times to the lowest,
-// which hands on once more.
+// Tight, for limbs below 2¹⁶: each hands what exceeds 13 bits (below 8) to the next, the topmost 608 times to the
+// lowest, which hands on once more.
 fn carry(f: Fe) -> Fe {
     let low = (f[0] & 8191u) + 608u * (f[19] >> 13u);
     return Fe(low & 8191u, (f[1] & 8191u) + (f[0] >> 13u) + (low >> 13u), (f[2] & 8191u) + (f[1] >> 13u),
@@ -95,6 +95,7 @@ fn mul(f: Fe, g: Fe) -> Fe {
 
 // f² for tight f.
 fn sqr(f: Fe) -> Fe {
+    let f2 = add(f, f);
     return carry_columns(array<u32, 39>(
 //@squares
     ));

@@ -1,7 +1,7 @@
 // 8(sB − kA) and 8R, whose coordinates are multiplied crosswise to be compared.
 //
-// A round of four bits is four doublings, an entry of A's table and one of B's. Rounds 64 and 65 double three times; between
-// them the sum is put aside for R. Loops instead of branches: a device that masks lanes would do both sides.
+// A round of four bits is four doublings, an entry of A's table and one of B's. Rounds 64 and 65 double three times;
+// between them the sum is put aside for R. Loops instead of branches: a device that masks lanes would do both sides.
 
 const ROUNDS_OF_DIGITS = 64u;
 

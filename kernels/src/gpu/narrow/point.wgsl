@@ -1,5 +1,5 @@
-// Points of −x² + y² = 1 + dx²y² as x = X/Z, y = Y/Z, xy = T/Z: the extended coordinates of Hisil, Wong, Carter and Dawson
-// (2008), whose addition is complete on this curve. Coordinates are tight.
+// Points of −x² + y² = 1 + dx²y² as x = X/Z, y = Y/Z, xy = T/Z: the extended coordinates of Hisil, Wong, Carter and
+// Dawson (2008), whose addition is complete on this curve. Coordinates are tight.
 
 struct Point {
     x: Fe,

@@ -106,6 +106,7 @@ fn what_both_programs_get_wrong_is_found_by_the_cpus_sample() {
     let settled = Settled {
         claims,
         verdicts: Program::ALL.into_iter().map(|program| (program, verdicts.clone())).collect(),
+        times: Vec::new(),
     };
     let judged = judge(settled.clone(), &[60], 1, || [1; 32]);
     assert!(matches!(judged, Judged::Distrusted { why: Disagreement::Cpu { .. }, .. }), "{judged:?}");
@@ -128,6 +129,7 @@ fn no_sample_is_drawn_before_the_verdicts_or_of_what_is_refused() {
     let settled = Settled {
         claims: vec![good(1, 1), good(2, 2)],
         verdicts: Program::ALL.into_iter().map(|program| (program, vec![false; 2])).collect(),
+        times: Vec::new(),
     };
     let judged = judge(settled, &[], 8, || panic!("there is nothing to draw from"));
     assert!(matches!(judged, Judged::Settled { .. }));

@@ -1,6 +1,6 @@
 //! What may go wrong between submitting and taking.
 
-use super::super::{Capacity, Claim, Device, GpuError, Program, Refused, Rejection, Taken, Verifier};
+use super::super::{Capacity, Claim, Device, GpuError, Program, Refused, Rejection, Taken, Ticket, Verifier};
 use super::{CAPACITY, PATIENCE, good, open, programs, shared};
 use std::time::Duration;
 
@@ -55,7 +55,8 @@ fn a_batch_above_the_capacity_is_refused_and_split() {
 
 #[test]
 fn who_does_not_wait_gets_the_ticket_again_or_gives_the_batch_up() {
-    let Some(mut verifier) = shared() else { return };
+    // Its own, since batches that were given up stay in flight for a while.
+    let Some(mut verifier) = own() else { return };
     let mut ticket = verifier.submit(batch(20)).unwrap();
     let verdicts = loop {
         match verifier.take(ticket, Duration::ZERO) {
@@ -66,17 +67,26 @@ fn who_does_not_wait_gets_the_ticket_again_or_gives_the_batch_up() {
     assert_eq!(verdicts, [true; 8]);
     // Given up or dropped, a batch is never settled, and its buffers are free once the device is done.
     for round in 0..3 {
-        let given_up = verifier.submit(batch(30 + round)).unwrap();
+        let given_up = submit_when_free(&mut verifier, batch(30 + round));
         assert_eq!(verifier.give_up(given_up), batch(30 + round));
-        loop {
-            match verifier.submit(batch(40)) {
-                Ok(ticket) => break drop(ticket),
-                Err(Rejection { reason, .. }) => assert_eq!(reason, Refused::Full(CAPACITY.flights)),
+        drop(submit_when_free(&mut verifier, batch(40)));
+    }
+    let ticket = submit_when_free(&mut verifier, batch(50));
+    assert_eq!(settle(verifier.take(ticket, PATIENCE)), [true; 8]);
+}
+
+/// Submits as often as it takes until a batch that was given up has left its buffers.
+fn submit_when_free(verifier: &mut Verifier, claims: Vec<Claim>) -> Ticket {
+    let mut claims = claims;
+    loop {
+        match verifier.submit(claims) {
+            Ok(ticket) => return ticket,
+            Err(rejection) => {
+                assert_eq!(rejection.reason, Refused::Full(2));
+                claims = rejection.claims;
             }
         }
     }
-    let expected = verifier.verify(batch(50), PATIENCE).unwrap();
-    assert!(expected.iter().all(|(_, verdicts)| *verdicts == [true; 8]));
 }
 
 #[test]
@@ -124,6 +134,41 @@ fn a_lost_device_gives_the_claims_back() {
     assert_eq!(claims, batch(2));
     assert!(matches!(reason, Refused::Device(GpuError::Lost(_))), "{reason}");
     assert!(verifier.verify(batch(3), PATIENCE).is_err());
+}
+
+#[test]
+fn a_device_without_memory_gives_the_claims_back() {
+    let Some(mut verifier) = own() else { return };
+    let [landed, given] = [0, 1].map(|_| verifier.submit(batch(1)).unwrap());
+    assert_eq!(settle(verifier.take(landed, PATIENCE)), [true; 8]);
+    verifier.fail(wgpu::Error::OutOfMemory { source: "a buffer of 9 TiB".into() });
+    let lacking = GpuError::OutOfMemory("a buffer of 9 TiB".into());
+    let Taken::Failed { claims, error } = verifier.take(given, PATIENCE) else { panic!("it fails") };
+    assert_eq!((claims, error), (batch(1), lacking.clone()));
+    let Err(Rejection { reason, claims }) = verifier.submit(batch(2)) else { panic!("it is refused") };
+    assert_eq!((reason, claims), (Refused::Device(lacking), batch(2)));
+}
+
+#[test]
+fn without_a_driver_there_is_no_device_and_the_error_says_what_to_install() {
+    const NAME: &str =
+        "gpu::tests::flights::without_a_driver_there_is_no_device_and_the_error_says_what_to_install";
+    // The loader reads its variables when it is loaded, so this test runs itself again as a process of its own.
+    if std::env::var_os("MILLRACE_TEST_CHILD").is_some() {
+        let error = Device::open().unwrap_err();
+        assert!(matches!(error, GpuError::NoAdapter(_)), "{error}");
+        assert!(error.to_string().contains("mesa-vulkan-drivers"), "{error}");
+        return;
+    }
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([NAME, "--exact"])
+        .env("MILLRACE_TEST_CHILD", "1")
+        .env("VK_DRIVER_FILES", "/nonexistent.json")
+        .env("VK_ICD_FILENAMES", "/nonexistent.json")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("1 passed"), "{said}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-// SHA-256 (FIPS 180-4) over the leaves and the inner nodes of RFC 9162 trees. A hash is eight words as the algorithm has
-// them.
+// SHA-256 (FIPS 180-4) over the leaves and the inner nodes of RFC 9162 trees. A hash is eight words as the algorithm
+// has them.
 
 struct Params {
     // Leaves to hash, or nodes of the level below.

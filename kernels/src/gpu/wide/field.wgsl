@@ -1,5 +1,5 @@
-// Numbers modulo p = 2²⁵⁵ − 19 in ten limbs of 26 and 25 bits in turn, as Bernstein's ref10 has them, unsigned. A product
-// of two limbs is added up in 64 bits, so nothing is carried inside a multiplication.
+// Numbers modulo p = 2²⁵⁵ − 19 in ten limbs of 26 and 25 bits in turn, as Bernstein's ref10 has them, unsigned. A
+// product of two limbs is added up in 64 bits, so nothing is carried inside a multiplication.
 //
 // An element is *k-loose* where even limbs are at most k·(2²⁶ + 2¹⁷) and odd ones at most k·(2²⁵ + 2¹⁷). What `carry`,
 // `mul` and `sqr` return is 1-loose (*tight*). The README beside this file has the overflow argument.
@@ -58,8 +58,16 @@ fn carry_columns(c: array<u64, 10>) -> Fe {
     return Fe(u32(t) & 0x3ffffffu, r1 + u32(t >> 26u), r2, r3, r4, r5, r6, r7, r8, r9);
 }
 
+// Every limb 19-fold, for what wraps. The lowest one does not.
+fn times_19(f: Fe) -> Fe {
+    return Fe(0u, 19u * f[1], 19u * f[2], 19u * f[3], 19u * f[4],
+              19u * f[5], 19u * f[6], 19u * f[7], 19u * f[8], 19u * f[9]);
+}
+
 // f·g for g up to 3-loose and f up to 9-loose.
 fn mul(f: Fe, g: Fe) -> Fe {
+    let f2 = add(f, f);
+    let g19 = times_19(g);
     return carry_columns(array<u64, 10>(
 //@products
     ));
@@ -67,6 +75,9 @@ fn mul(f: Fe, g: Fe) -> Fe {
 
 // f² for f up to 3-loose.
 fn sqr(f: Fe) -> Fe {
+    let f2 = add(f, f);
+    let f4 = add(f2, f2);
+    let f19 = times_19(f);
     return carry_columns(array<u64, 10>(
 //@squares
     ));

@@ -1,7 +1,9 @@
-// 8(sB − kA − R), from the highest digits down; the verdict is whether it is the identity and everything was acceptable.
+// 8(sB − kA − R), from the highest digits down; the verdict is whether it is the identity and everything was
+// acceptable.
 //
-// A round of four bits is four doublings and an entry of A's table; every second one adds an entry of B's as well. Round 64
-// adds −R, and round 65 doubles three times. Loops instead of branches: a device that masks lanes would do both sides.
+// A round of four bits is four doublings and an entry of A's table; every second one adds an entry of B's as well.
+// Round 64 adds −R, and round 65 doubles three times. Loops instead of branches: a device that masks lanes would do
+// both sides.
 
 const ROUNDS_OF_DIGITS = 64u;
 

@@ -61,6 +61,8 @@ fn carried_limbs_are_tight_and_differences_are_loose() {
     let twice: Vec<u128> = (0..LIMBS).map(|i| 2 * place(i) - if i == 0 { 36 } else { 0 }).collect();
     assert!(within(&loose(1), &twice) && within(&twice, &loose(2)));
     assert!(loose(31).into_iter().all(|limb| limb < 1 << 32));
+    // Doubled factors of a product and of a square.
+    assert!(within(&loose(2 * 9), &loose(31)) && within(&loose(4 * 3), &loose(31)));
     let source = Program::Wide.text().source;
     for limb in &twice {
         assert!(source.contains(&format!("{limb:#x}u - g")), "{limb:#x}");
