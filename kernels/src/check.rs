@@ -10,6 +10,8 @@
 //!        └─▶ each backend, the random linear combination of each vector alone ──▶ must equal it
 //! ```
 //!
+//! [`run_gpu`] does the same with the programs of a device, all vectors in one batch.
+//!
 //! A key or signature of a wrong length is refused by every path alike: no bytes of that length are one.
 
 use crate::ed25519::{Backend, Entry, combination_holds_on, verify_batch_on, verify_lanes_on, verify_on};
@@ -86,9 +88,9 @@ pub fn parse(text: &str) -> Result<Vec<Vector>, VectorError> {
 /// What one path said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathReport {
-    /// `portable`, `avx512`, …
+    /// `portable`, `avx512`, … or `gpu`.
     pub backend: &'static str,
-    /// `single`, `lanes` (eight at a time), `batch` (all in one) or `combination` (each alone).
+    /// `single`, `lanes` (eight at a time), `batch` (all in one), `combination` (each alone), or a program of the GPU.
     pub path: &'static str,
     /// How many it accepted.
     pub accepted: usize,
@@ -119,28 +121,65 @@ impl Report {
 /// coefficients.
 #[must_use]
 pub fn run(vectors: &[Vector], backends: &[Backend], seed: [u8; 32]) -> Report {
-    let entries: Vec<Option<Entry<'_>>> = vectors.iter().map(entry).collect();
-    let sized: Vec<Entry<'_>> = entries.iter().filter_map(|entry| *entry).collect();
-    // Puts verdicts on the vectors of right sizes back among the others, which are refused.
-    let all = |verdicts: Vec<bool>| -> Vec<bool> {
-        let mut verdicts = verdicts.into_iter();
-        entries.iter().map(|entry| entry.is_some() && verdicts.next() == Some(true)).collect()
-    };
-    let alone_on = |backend: Backend| all(sized.iter().map(|entry| verify_on(backend, entry)).collect());
-    let single = alone_on(Backend::all()[0]);
+    let entries = Entries::new(vectors);
+    let sized = &entries.sized;
+    let single = entries.single_on(Backend::all()[0]);
     let mut paths = Vec::new();
     for &backend in backends {
-        paths.push(report(backend.name(), "single", &alone_on(backend), &single, vectors));
+        paths.push(report(backend.name(), "single", &entries.single_on(backend), &single, vectors));
         let mut lanes = vec![false; sized.len()];
-        verify_lanes_on(backend, &sized, &mut lanes);
-        paths.push(report(backend.name(), "lanes", &all(lanes), &single, vectors));
+        verify_lanes_on(backend, sized, &mut lanes);
+        paths.push(report(backend.name(), "lanes", &entries.all(lanes), &single, vectors));
         let mut batch = vec![false; sized.len()];
-        verify_batch_on(backend, &sized, seed, &mut batch);
-        paths.push(report(backend.name(), "batch", &all(batch), &single, vectors));
+        verify_batch_on(backend, sized, seed, &mut batch);
+        paths.push(report(backend.name(), "batch", &entries.all(batch), &single, vectors));
         let alone = sized.iter().map(|entry| combination_holds_on(backend, &[*entry], seed));
-        paths.push(report(backend.name(), "combination", &all(alone.collect()), &single, vectors));
+        paths.push(report(backend.name(), "combination", &entries.all(alone.collect()), &single, vectors));
     }
     Report { paths }
+}
+
+/// Runs `vectors` through every program of a device, beside portable single verification.
+///
+/// # Errors
+///
+/// If a message is too long for the device, or the device does not answer within `patience`.
+#[cfg(feature = "gpu")]
+pub fn run_gpu(
+    vectors: &[Vector],
+    verifier: &mut crate::gpu::Verifier,
+    patience: std::time::Duration,
+) -> Result<Report, crate::gpu::Refused> {
+    let entries = Entries::new(vectors);
+    let single = entries.single_on(Backend::all()[0]);
+    let claims = entries.sized.iter().map(crate::gpu::Claim::from).collect();
+    let verdicts = verifier.verify(claims, patience)?.into_iter();
+    let paths = verdicts
+        .map(|(program, verdicts)| report("gpu", program.name(), &entries.all(verdicts), &single, vectors));
+    Ok(Report { paths: paths.collect() })
+}
+
+/// The vectors, and those of right sizes.
+struct Entries<'a> {
+    all: Vec<Option<Entry<'a>>>,
+    sized: Vec<Entry<'a>>,
+}
+
+impl<'a> Entries<'a> {
+    fn new(vectors: &'a [Vector]) -> Self {
+        let all: Vec<_> = vectors.iter().map(entry).collect();
+        Self { sized: all.iter().filter_map(|entry| *entry).collect(), all }
+    }
+
+    /// Puts verdicts on the vectors of right sizes back among the others, which are refused.
+    fn all(&self, verdicts: Vec<bool>) -> Vec<bool> {
+        let mut verdicts = verdicts.into_iter();
+        self.all.iter().map(|entry| entry.is_some() && verdicts.next() == Some(true)).collect()
+    }
+
+    fn single_on(&self, backend: Backend) -> Vec<bool> {
+        self.all(self.sized.iter().map(|entry| verify_on(backend, entry)).collect())
+    }
 }
 
 fn entry(vector: &Vector) -> Option<Entry<'_>> {

@@ -44,6 +44,8 @@ mod lanes;
 mod msm;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 mod naf;
+#[cfg(feature = "gpu")]
+pub(crate) mod numbers;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 mod packed;
 #[cfg(feature = "std")]
@@ -76,6 +78,8 @@ use all::{each_in_lanes, verify_items};
 pub use backend::{Backend, BackendError};
 #[cfg(feature = "std")]
 pub use decoded::{DecodedEntry, DecodedKey, verify_batch_decoded, verify_batch_decoded_on};
+#[cfg(all(test, feature = "gpu"))]
+pub(crate) use field::laws;
 #[cfg(feature = "std")]
 pub use search::{Company, Effort, Group};
 #[cfg(feature = "std")]

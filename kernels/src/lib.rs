@@ -1,4 +1,5 @@
-//! Truth about bytes: signatures, hashes and Merkle trees. No I/O, no policy, no clock, no chance of its own.
+//! Truth about bytes: signatures, hashes and Merkle trees. No I/O, no policy, no clock, no chance of its own. Only
+//! `gpu` talks to a driver; what to make of its opinions, and when to wait, is for its callers to say.
 //!
 //! ```text
 //!    verify, verify_batch, verify_batch_decoded, SigningKey      root, prove, ArrayTree       run (vectors, all paths)
@@ -31,5 +32,7 @@ pub mod check;
 #[cfg(feature = "std")]
 mod cpu;
 pub mod ed25519;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod merkle;
 pub mod sha2;

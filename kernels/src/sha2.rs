@@ -24,7 +24,7 @@ mod avx512;
 #[cfg(feature = "std")]
 mod backend;
 #[cfg(feature = "std")]
-mod constants;
+pub(crate) mod constants;
 #[cfg(feature = "std")]
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "there the sha2 crate does it all"))]
 mod group;

@@ -24,7 +24,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
 
 /// Foreign crate (or family, ending in `*`) and the only crates of ours that may depend on it. `benches` comes to some
 /// doors to race what lies behind them.
-const DOORS: [(&str, &[&str]); 13] = [
+const DOORS: [(&str, &[&str]); 14] = [
     ("axum*", &["gateway"]),
     ("hyper*", &["gateway"]),
     ("prometheus-client", &["gateway"]),
@@ -38,6 +38,7 @@ const DOORS: [(&str, &[&str]); 13] = [
     ("commonware-storage", &["consensus", "benches"]),
     ("commonware-p2p", &["consensus"]),
     ("commonware-cryptography-curve25519", &["kernels", "benches"]),
+    ("wgpu*", &["kernels"]),
 ];
 
 fn metadata() -> Metadata {

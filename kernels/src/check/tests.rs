@@ -31,6 +31,26 @@ fn good_bad_and_misshapen_vectors_are_counted_on_every_path() {
     }
 }
 
+#[cfg(feature = "gpu")]
+#[test]
+fn the_programs_of_a_device_are_paths_too() {
+    let Some(mut verifier) = crate::gpu::tests::shared() else { return };
+    let key = SigningKey::from_seed([1; 32]);
+    let (public, signature) = (key.public_key(), key.sign(b"pay"));
+    let text = [
+        line(&public, b"pay", &signature, "true"),
+        line(&public, b"pay", &signature[..63], "null"),
+        line(&public, b"pax", &signature, "true"),
+    ]
+    .join("\n");
+    let report = run_gpu(&parse(&text).unwrap(), &mut verifier, crate::gpu::tests::PATIENCE).unwrap();
+    assert_eq!(report.paths.len(), verifier.programs().len());
+    for path in &report.paths {
+        assert_eq!((path.backend, path.accepted, path.rejected), ("gpu", 1, 2), "{path:?}");
+        assert!(path.disagreements.is_empty() && path.unmet == [2], "{path:?}");
+    }
+}
+
 #[test]
 fn an_unmet_expectation_is_named() {
     let key = SigningKey::from_seed([1; 32]);

@@ -10,7 +10,8 @@ use super::{
 };
 
 /// √−1.
-const SQRT_M1: Limbs = [0x61b274a0ea0b0, 0xd5a5fc8f189d, 0x7ef5e9cbd0c60, 0x78595a6804c9e, 0x2b8324804fc1d];
+pub(super) const SQRT_M1: Limbs =
+    [0x61b274a0ea0b0, 0xd5a5fc8f189d, 0x7ef5e9cbd0c60, 0x78595a6804c9e, 0x2b8324804fc1d];
 /// The encoding of the identity, which fills empty lanes.
 pub(super) const IDENTITY: [u8; 32] = {
     let mut bytes = [0; 32];

@@ -25,7 +25,7 @@ pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
 #[cfg(test)]
-mod laws;
+pub(crate) mod laws;
 pub(crate) mod portable;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod quad;

@@ -85,6 +85,11 @@ fn agree(cases: &[Case]) -> Vec<bool> {
         }
         assert_eq!(zebra(&entry), verdict, "zebra against ours");
     }
+    #[cfg(feature = "gpu")]
+    crate::gpu::tests::agree(
+        cases.iter().map(|case| crate::gpu::Claim::from(&case.entry())).collect(),
+        &batch,
+    );
     batch
 }
 

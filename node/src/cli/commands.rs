@@ -102,7 +102,10 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Kernels(KernelsCommand::Check { file, backend, json }) => {
             kernels::check(&file, backend, json)
         }
-        Command::Kernels(KernelsCommand::Bench { backend, json }) => kernels::bench(backend, json),
+        Command::Kernels(KernelsCommand::Bench { crossover: Some(directory), json, batch_max, .. }) => {
+            kernels::crossover(&directory, batch_max as usize, json)
+        }
+        Command::Kernels(KernelsCommand::Bench { backend, json, .. }) => kernels::bench(backend, json),
     }
 }
 

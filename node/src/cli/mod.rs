@@ -9,10 +9,11 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use ::kernels::ed25519::Backend;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::types::{RULES_FIRST, RULES_LAST};
 use engine::wire::{PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST};
+
+use crate::kernels::KernelBackend;
 
 mod account;
 mod archive;
@@ -584,14 +585,17 @@ pub enum KernelsCommand {
     /// One JSON object a line: {"key": hex, "msg": hex, "sig": hex, "expect": true
     /// | false | null}. With null there is no expectation, but all backends must
     /// still agree. Exit code 1 if any backend answers otherwise.
+    ///
+    /// A GPU with a Vulkan driver is one more backend. A software device, such as
+    /// Mesa's lavapipe, is used only with --backend gpu.
     #[command(verbatim_doc_comment)]
     Check {
         /// The vectors.
         #[arg(value_name = "FILE.jsonl")]
         file: PathBuf,
-        /// Only this backend: portable, avx2 or avx512.
-        #[arg(long, value_name = "NAME", value_parser = Backend::named)]
-        backend: Option<Backend>,
+        /// Only this backend: portable, avx2, avx512 or gpu.
+        #[arg(long, value_name = "NAME", value_parser = KernelBackend::named)]
+        backend: Option<KernelBackend>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -599,15 +603,29 @@ pub enum KernelsCommand {
     /// Nanoseconds per operation of every backend of this machine.
     ///
     /// Takes about half a minute. "-": this backend does not implement the operation.
-    /// The hashes have columns of their own backends as well, such as sha-ni.
+    /// The hashes have columns of their own backends as well, such as sha-ni. A GPU
+    /// with a Vulkan driver takes another half minute; a software device is measured
+    /// only with --backend gpu.
+    ///
+    /// With --crossover it measures signatures alone, from 64 a batch up to
+    /// --batch-max, on the CPU and on the GPU (also a software one), from bytes in
+    /// memory to verdicts in memory. It prints the curve, says from which size on the
+    /// GPU is faster, and writes crossover.csv and crossover.svg into the directory.
     #[command(verbatim_doc_comment)]
     Bench {
-        /// Only this backend: portable, avx2 or avx512.
-        #[arg(long, value_name = "NAME", value_parser = Backend::named)]
-        backend: Option<Backend>,
+        /// Only this backend: portable, avx2, avx512 or gpu.
+        #[arg(long, value_name = "NAME", value_parser = KernelBackend::named)]
+        backend: Option<KernelBackend>,
         /// Print JSON, when all is measured.
         #[arg(long)]
         json: bool,
+        /// Measure where the GPU overtakes the CPU; write the curve into this directory.
+        #[arg(long, value_name = "DIR", conflicts_with = "backend")]
+        crossover: Option<PathBuf>,
+        /// The largest batch of the curve.
+        #[arg(long, value_name = "N", default_value_t = 65_536, requires = "crossover",
+              value_parser = clap::value_parser!(u32).range(64..=1 << 20))]
+        batch_max: u32,
     },
 }
 

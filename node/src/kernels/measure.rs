@@ -1,6 +1,7 @@
 //! Nanoseconds per operation, the best of several rounds: noise only ever adds.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::hint::black_box;
 use std::io::{Write as _, stdout};
 use std::time::{Duration, Instant};
@@ -14,15 +15,16 @@ use kernels::merkle::{ArrayTree, Hash, node_hashes_on};
 use kernels::sha2::{self, sha256, sha512_each_on};
 use serde_json::{Map, Value, json};
 
+use super::{KernelBackend, gpu};
 use crate::cli::print_json;
 
 /// Long enough that the clock's own cost vanishes.
 const ROUND: Duration = Duration::from_millis(60);
 const ROUNDS: usize = 5;
 /// Bytes of a signed message, as in the published figures of the libraries.
-const MESSAGE_BYTES: usize = 200;
-/// Signatures at hand.
-const SIGNATURES: usize = 4096;
+pub(super) const MESSAGE_BYTES: usize = 200;
+/// Signatures at hand, but for the crossover.
+pub(super) const SIGNATURES: usize = 4096;
 /// Signatures made, or hashes, between two looks at the clock.
 const AT_ONCE: usize = 512;
 /// Bytes that a challenge hashes with such a message.
@@ -37,21 +39,34 @@ type Cell<'a> = (&'static str, Box<dyn FnMut() + 'a>);
 /// Prints the time of every operation on every backend, or on one.
 ///
 /// # Errors
-/// Never fails; it returns `Result` like the other commands.
-pub fn bench(only: Option<Backend>, as_json: bool) -> Result<bool> {
-    let wanted = |name: &&str| only.is_none_or(|backend| backend.name() == *name);
+/// The GPU was named and cannot be used, or fails.
+pub fn bench(only: Option<KernelBackend>, as_json: bool) -> Result<bool> {
+    let wanted = |name: &&str| match only {
+        None => true,
+        Some(KernelBackend::Cpu(backend)) => backend.name() == *name,
+        Some(KernelBackend::Gpu) => false,
+    };
+    let device = gpu::wanted(only)?;
+    let about = device.as_ref().map(|device| device.info().clone()).map_err(String::clone);
     // Whatever verifies hashes too.
     let names: Vec<_> =
         sha2::Backend::all_sha256().iter().map(|backend| backend.name()).filter(wanted).collect();
     let mut table = Table { names, operations: as_json.then(Map::new) };
     table.head();
-    signatures(&mut table);
-    hashes(&mut table);
+    if !table.names.is_empty() {
+        signatures(&mut table);
+        hashes(&mut table);
+    }
+    table.say(&format!("gpu: {}", gpu::line(&about)));
+    if let Ok(device) = device {
+        gpu::bench(device, &mut table)?;
+    }
     match table.operations {
         Some(operations) => print_json(&json!({
             "unit": "nanoseconds",
             "rounds": ROUNDS,
             "message_bytes": MESSAGE_BYTES,
+            "gpu": gpu::about(&about),
             "operations": operations,
         })),
         None => Ok(true),
@@ -59,7 +74,7 @@ pub fn bench(only: Option<Backend>, as_json: bool) -> Result<bool> {
 }
 
 /// The figures: printed as they come in, or gathered.
-struct Table {
+pub(super) struct Table {
     /// The backends, one a column.
     names: Vec<&'static str>,
     operations: Option<Map<String, Value>>,
@@ -76,6 +91,22 @@ impl Table {
         print!("{:<28}", "");
         self.names.iter().for_each(|name| print!("{name:>11}"));
         println!();
+    }
+
+    /// Prints a line, unless figures are gathered.
+    fn say(&self, line: &str) {
+        if self.operations.is_none() {
+            println!("{line}");
+        }
+    }
+
+    /// Takes a figure of the GPU, in nanoseconds.
+    pub(super) fn gpu_row(&mut self, op: &str, figure: f64) {
+        if let Some(operations) = &mut self.operations {
+            operations.insert(op.to_owned(), json!({ (gpu::NAME): figure }));
+            return;
+        }
+        println!("  {op:<26}{figure:>11.1}");
     }
 
     /// Measures one operation.
@@ -104,7 +135,7 @@ impl Table {
 }
 
 fn signatures(table: &mut Table) {
-    let signed = Signed::new();
+    let signed = Signed::new(SIGNATURES);
     let entries = signed.entries();
     for size in [8, 64, 256, 1024, 4096] {
         let entries = &entries[..size];
@@ -195,22 +226,39 @@ fn verifying<'a>(size: usize, judge: impl Fn(Backend, &mut [bool]) + Copy + 'a) 
 }
 
 /// Nanoseconds that a call takes.
-#[allow(clippy::disallowed_methods, reason = "a benchmark is where a clock is read")]
 fn best(work: &mut dyn FnMut()) -> f64 {
+    let mut endless = || {
+        work();
+        Ok::<_, Infallible>(())
+    };
+    let Ok(best) = try_best(ROUND, ROUNDS, &mut endless);
+    best
+}
+
+/// Nanoseconds that a call takes: the best of some rounds, each of at least one call and as long as `round`.
+///
+/// # Errors
+/// The first call that fails ends it.
+#[allow(clippy::disallowed_methods, reason = "a benchmark is where a clock is read")]
+pub(super) fn try_best<E>(
+    round: Duration,
+    rounds: usize,
+    work: &mut dyn FnMut() -> Result<(), E>,
+) -> Result<f64, E> {
     let mut best = f64::INFINITY;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let (start, mut calls) = (Instant::now(), 0_u32);
-        while start.elapsed() < ROUND {
-            work();
+        while calls == 0 || start.elapsed() < round {
+            work()?;
             calls += 1;
         }
         best = best.min(start.elapsed().as_nanos() as f64 / f64::from(calls));
     }
-    best
+    Ok(best)
 }
 
 /// Signatures to check, by as many keys.
-struct Signed {
+pub(super) struct Signed {
     keys: Vec<SigningKey>,
     public: Vec<[u8; 32]>,
     messages: Vec<[u8; MESSAGE_BYTES]>,
@@ -218,19 +266,21 @@ struct Signed {
 }
 
 impl Signed {
-    fn new() -> Self {
+    /// So many, by as many keys.
+    pub(super) fn new(count: usize) -> Self {
         let seed = |at: usize| sha256(&at.to_le_bytes());
-        let keys: Vec<SigningKey> = (0..SIGNATURES).map(|at| SigningKey::from_seed(seed(at))).collect();
-        let messages: Vec<_> = (0..SIGNATURES).map(|at| [at as u8; MESSAGE_BYTES]).collect();
+        let keys: Vec<SigningKey> = (0..count).map(|at| SigningKey::from_seed(seed(at))).collect();
+        let messages: Vec<_> = (0..count).map(|at| [at as u8; MESSAGE_BYTES]).collect();
         let public = keys.iter().map(SigningKey::public_key).collect();
         let requests: Vec<_> =
             keys.iter().zip(&messages).map(|(key, message)| SignRequest { key, message }).collect();
-        let mut signatures = vec![[0; 64]; SIGNATURES];
+        let mut signatures = vec![[0; 64]; count];
         sign_batch_on(Backend::best(), &requests, &mut signatures);
         Self { keys, public, messages, signatures }
     }
 
-    fn entries(&self) -> Vec<Entry<'_>> {
+    /// Each as it is checked.
+    pub(super) fn entries(&self) -> Vec<Entry<'_>> {
         let signed = self.public.iter().zip(&self.messages).zip(&self.signatures);
         signed.map(|((key, message), signature)| Entry { key, message, signature }).collect()
     }

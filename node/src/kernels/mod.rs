@@ -3,6 +3,7 @@
 //! ```text
 //! check: vectors (one JSON object a line) ── every path of every backend ──> the same verdict, or exit code 1
 //! bench: every operation, repeated until it takes long enough to be timed; the best of several rounds
+//! bench --crossover: signatures in batches of growing size, on the CPU and on the GPU
 //! ```
 //!
 //! Invariant: a file passes only if all paths agree on every vector, whether or not there is an expectation.
@@ -12,14 +13,40 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use kernels::check::{PathReport, parse, run};
-use kernels::ed25519::Backend;
+use kernels::ed25519::{Backend, BackendError};
 use serde_json::{Value, json};
 
 use crate::cli::print_json;
 
+mod crossover;
+mod curve;
+mod gpu;
 mod measure;
 
+pub use crossover::crossover;
 pub use measure::bench;
+
+/// A backend that can be named on the command line.
+#[derive(Clone, Copy, Debug)]
+pub enum KernelBackend {
+    /// One of the CPU's.
+    Cpu(Backend),
+    /// The GPU, or a software device in its place.
+    Gpu,
+}
+
+impl KernelBackend {
+    /// The backend called `name`.
+    ///
+    /// # Errors
+    /// If there is none, or this CPU cannot run it. Whether there is a GPU is seen when it is opened.
+    pub fn named(name: &str) -> Result<Self, BackendError> {
+        match name {
+            gpu::NAME => Ok(Self::Gpu),
+            name => Backend::named(name).map(Self::Cpu),
+        }
+    }
+}
 
 /// How many wrong vectors of one path are named.
 const NAMED: usize = 5;
@@ -27,8 +54,8 @@ const NAMED: usize = 5;
 /// Runs vectors through every path of every backend, or of one; `false` if any verdict is wrong.
 ///
 /// # Errors
-/// The file cannot be read, or a line is no vector.
-pub fn check(file: &Path, only: Option<Backend>, as_json: bool) -> Result<bool> {
+/// The file cannot be read, a line is no vector, or the GPU was named and cannot be used.
+pub fn check(file: &Path, only: Option<KernelBackend>, as_json: bool) -> Result<bool> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let vectors = parse(&text).with_context(|| file.display().to_string())?;
     if vectors.is_empty() {
@@ -36,8 +63,17 @@ pub fn check(file: &Path, only: Option<Backend>, as_json: bool) -> Result<bool> 
     }
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(std::io::Error::other).context("no randomness")?;
-    let backends = only.map_or_else(Backend::all, |backend| vec![backend]);
-    let report = run(&vectors, &backends, seed);
+    let backends = match only {
+        None => Backend::all(),
+        Some(KernelBackend::Cpu(backend)) => vec![backend],
+        Some(KernelBackend::Gpu) => Vec::new(),
+    };
+    let mut report = run(&vectors, &backends, seed);
+    let device = gpu::wanted(only)?;
+    let about = device.as_ref().map(|device| device.info().clone()).map_err(String::clone);
+    if let Ok(device) = device {
+        report.paths.extend(gpu::check(device, &vectors)?.paths);
+    }
     if as_json {
         let path = |path: &PathReport| {
             json!({
@@ -50,10 +86,12 @@ pub fn check(file: &Path, only: Option<Backend>, as_json: bool) -> Result<bool> 
             })
         };
         let paths: Vec<Value> = report.paths.iter().map(path).collect();
-        print_json(&json!({ "vectors": vectors.len(), "paths": paths, "ok": report.ok() }))?;
+        let gpu = gpu::about(&about);
+        print_json(&json!({ "vectors": vectors.len(), "paths": paths, "gpu": gpu, "ok": report.ok() }))?;
         return Ok(report.ok());
     }
     println!("{} vectors", vectors.len());
+    println!("gpu: {}", gpu::line(&about));
     for path in &report.paths {
         let wrong = path.disagreements.len() + path.unmet.len();
         println!(

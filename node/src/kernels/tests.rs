@@ -37,3 +37,21 @@ fn what_is_no_vector_is_an_error_with_its_line() {
     assert!(run(&[line("zz", "true")]).is_err());
     assert!(run(&[]).is_err());
 }
+
+#[test]
+fn the_gpu_is_a_backend_that_can_be_named() {
+    assert!(matches!(KernelBackend::named("gpu"), Ok(KernelBackend::Gpu)));
+    assert!(matches!(KernelBackend::named("portable"), Ok(KernelBackend::Cpu(_))));
+    assert!(KernelBackend::named("abacus").is_err());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("vectors.jsonl");
+    let judged = |expect: &str| {
+        fs::write(&file, line(SIG, expect)).unwrap();
+        check(&file, Some(KernelBackend::Gpu), true)
+    };
+    // Without a device it is an error, which says what to install.
+    match gpu::open() {
+        Ok(_) => assert!(judged("true").unwrap() && !judged("false").unwrap()),
+        Err(_) => assert!(format!("{:#}", judged("true").unwrap_err()).contains("Vulkan")),
+    }
+}

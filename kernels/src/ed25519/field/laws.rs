@@ -7,7 +7,7 @@ use super::{
 use proptest::{prelude::*, test_runner::TestRunner};
 
 /// A number below 2⁵⁷⁶, 64 bits to a word: the square of a loose element is a little above 2⁵¹².
-pub(super) type Wide = [u64; 9];
+pub(crate) type Wide = [u64; 9];
 
 pub(super) fn wide(limbs: &Limbs) -> Wide {
     let mut out = [0; 9];
@@ -23,7 +23,7 @@ pub(super) fn wide(limbs: &Limbs) -> Wide {
     out
 }
 
-pub(super) fn product(a: &Wide, b: &Wide) -> Wide {
+pub(crate) fn product(a: &Wide, b: &Wide) -> Wide {
     let mut out = [0u64; 9];
     for i in 0..5 {
         let mut carry = 0u128;
@@ -37,7 +37,7 @@ pub(super) fn product(a: &Wide, b: &Wide) -> Wide {
 }
 
 /// Subtracts p until the number is below it, after folding 2²⁵⁵ = 19.
-pub(super) fn reduce(mut a: Wide) -> [u64; 4] {
+pub(crate) fn reduce(mut a: Wide) -> [u64; 4] {
     while a[4..] != [0; 5] || a[3] >> 63 != 0 {
         let mut high = [0u64; 9];
         for i in 0..6 {
@@ -66,7 +66,7 @@ fn plus(a: &Limbs, b: &Limbs) -> [u64; 4] {
 }
 
 /// The sum of a few products.
-fn total(terms: &[Wide]) -> [u64; 4] {
+pub(crate) fn total(terms: &[Wide]) -> [u64; 4] {
     let mut out = [0; 9];
     for term in terms {
         let mut carry = 0u128;
@@ -105,7 +105,7 @@ fn element(state: &mut u64, most: u64) -> LaneLimbs {
 }
 
 /// SplitMix64: enough chance for operands.
-pub(super) fn next(state: &mut u64) -> u64 {
+pub(crate) fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let a = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let b = (a ^ a >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);

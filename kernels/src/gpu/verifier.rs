@@ -1,0 +1,494 @@
+//! Submit and take: batches in flight, each with buffers of its own.
+//!
+//! ```text
+//! submit(claims) ──▶ pack ──▶ upload, kernels, copy back ──▶ take(ticket) ──▶ settled: claims, verdicts by program
+//!     │                          │ (queued by the driver)        ├──▶ pending: the ticket again
+//!     └──▶ full, too large       └── up to `flights` at once     └──▶ failed: the claims, and why
+//! ```
+//!
+//! Invariants:
+//!
+//! - A ticket is a value that cannot be copied: a batch is settled, failed or given up at most once.
+//! - Claims come back with every answer, so the CPU can always decide.
+//! - Buffers of a batch that was given up are not used again before the device is done with them, and what it wrote is
+//!   dropped: each flight has a generation.
+
+use super::clock::{CLOCK_WORDS, Clock, times};
+use super::program::{BLOCK_WORDS, CLAIM_WORDS, Compiled, ENCODING_WORDS, blocks};
+use super::upload::{Keys, Upload};
+use super::{Claim, Device, DeviceInfo, GpuError, Program};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+use wgpu::BufferUsages as Usage;
+
+/// How much a verifier takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Claims of one batch at most; also, for how many keys tables are kept on the device.
+    pub claims: usize,
+    /// Blocks of 128 bytes that `R ‖ A ‖ M` of a batch fill at most. A message of up to 47 bytes fills one, up to 175
+    /// two.
+    pub blocks: usize,
+    /// Batches that can be in flight.
+    pub flights: usize,
+}
+
+impl Default for Capacity {
+    /// 16,384 claims with messages of up to 303 bytes on average, three batches at once: with both programs about
+    /// 140 MiB of the device's memory, two thirds of it tables of keys.
+    fn default() -> Self {
+        Self { claims: 1 << 14, blocks: 3 << 14, flights: 3 }
+    }
+}
+
+impl Capacity {
+    /// Cuts `claims` into batches of that capacity, in their order. A claim that is too large for any batch is alone in
+    /// one.
+    #[must_use]
+    pub fn split(self, claims: Vec<Claim>) -> Vec<Vec<Claim>> {
+        let mut batches: Vec<Vec<Claim>> = Vec::new();
+        let mut room = 0;
+        for claim in claims {
+            let needs = blocks(&claim);
+            match batches.last_mut().filter(|batch| batch.len() < self.claims && needs <= room) {
+                Some(batch) => batch.push(claim),
+                None => {
+                    batches.push(vec![claim]);
+                    room = self.blocks;
+                }
+            }
+            room = room.saturating_sub(needs);
+        }
+        batches
+    }
+}
+
+/// A claim on the answer to one batch. Dropping it gives the batch up.
+#[derive(Debug)]
+#[must_use = "a batch whose ticket is dropped is given up"]
+pub struct Ticket {
+    flight: usize,
+    generation: u64,
+    /// The flight knows by it whether anybody still waits.
+    waits: Arc<()>,
+}
+
+/// Why a batch was not taken, and the batch.
+#[derive(Debug)]
+pub struct Rejection {
+    /// The reason.
+    pub reason: Refused,
+    /// The claims, as they came.
+    pub claims: Vec<Claim>,
+}
+
+/// Why a batch was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// As many batches are in flight as may be. Take one first, or ask the CPU.
+    #[error("{0} batches are in flight, and no more are taken")]
+    Full(usize),
+    /// The batch is above the capacity.
+    #[error(
+        "a batch of {claims} claims in {blocks} blocks is more than {claims_max} claims or {blocks_max} blocks: \
+         split it"
+    )]
+    TooLarge {
+        /// Claims of the batch.
+        claims: usize,
+        /// Its blocks of 128 bytes.
+        blocks: usize,
+        /// Claims that are taken at most.
+        claims_max: usize,
+        /// Blocks that are taken at most.
+        blocks_max: usize,
+    },
+    /// The device cannot be used any more.
+    #[error(transparent)]
+    Device(#[from] GpuError),
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub enum Taken {
+    /// The device is not done.
+    Pending(Ticket),
+    /// It is done.
+    Settled(Settled),
+    /// It will not be done; the CPU decides on the claims.
+    Failed {
+        /// What went wrong.
+        error: GpuError,
+        /// The claims, as they came.
+        claims: Vec<Claim>,
+    },
+}
+
+/// What the programs say on a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The claims, as they came.
+    pub claims: Vec<Claim>,
+    /// For each program, in the order in which the verifier was given them, a verdict on each claim.
+    pub verdicts: Vec<(Program, Vec<bool>)>,
+    /// How long each program's kernels took by the device's clock, in the order of [`Program::KERNELS`]. Empty where it
+    /// has none.
+    pub times: Vec<(Program, [Duration; Program::KERNELS.len()])>,
+}
+
+/// Verdicts of a batch, and times: as in [`Settled`].
+type Read = (Vec<(Program, Vec<bool>)>, Vec<(Program, [Duration; Program::KERNELS.len()])>);
+
+/// Checks signatures on a device, by one program or by several. Its verdicts are opinions: [`super::DoubleCheck`] says
+/// what may be made of them.
+#[derive(Debug)]
+pub struct Verifier {
+    device: Device,
+    programs: Vec<Compiled>,
+    flights: Vec<Flight>,
+    keys: Keys,
+    capacity: Capacity,
+    generation: u64,
+    /// What tests do to the words that come back.
+    #[cfg(test)]
+    pub(super) tamper: Option<fn(&mut Vec<u32>)>,
+}
+
+/// The buffers of one batch.
+#[derive(Debug)]
+struct Flight {
+    params: wgpu::Buffer,
+    claims: wgpu::Buffer,
+    messages: wgpu::Buffer,
+    encodings: wgpu::Buffer,
+    /// For each program.
+    verdicts: Vec<wgpu::Buffer>,
+    groups: Vec<wgpu::BindGroup>,
+    /// For each program, where the device has one.
+    clocks: Vec<Clock>,
+    /// The verdicts of all programs, then the instants of their clocks, where the host can read them.
+    back: wgpu::Buffer,
+    batch: Option<Batch>,
+}
+
+/// A batch in flight.
+#[derive(Debug)]
+struct Batch {
+    generation: u64,
+    claims: Vec<Claim>,
+    submission: wgpu::SubmissionIndex,
+    landed: Arc<OnceLock<Result<(), wgpu::BufferAsyncError>>>,
+    waits: Weak<()>,
+}
+
+impl Verifier {
+    /// Compiles the programs, and makes room for batches.
+    ///
+    /// # Errors
+    ///
+    /// If the device is too small for that capacity, lacks what a program needs, or refuses a kernel.
+    pub fn new(device: Device, programs: &[Program], capacity: Capacity) -> Result<Self, GpuError> {
+        let claims = u32::try_from(capacity.claims).unwrap_or(u32::MAX);
+        // Before anything is multiplied: the largest of the buffers that hold claims and messages.
+        device.check_binding(u64::from(claims).saturating_mul(2 * 4 * ENCODING_WORDS as u64))?;
+        device.check_binding((capacity.blocks as u64).saturating_mul(4 * BLOCK_WORDS as u64))?;
+        let programs = programs
+            .iter()
+            .map(|program| Compiled::new(&device, *program, claims))
+            .collect::<Result<Vec<_>, _>>()?;
+        let flights = (0..capacity.flights).map(|_| Flight::new(&device, &programs, capacity)).collect();
+        device.check()?;
+        let keys = Keys::new(capacity.claims);
+        Ok(Self {
+            device,
+            programs,
+            flights,
+            keys,
+            capacity,
+            generation: 0,
+            #[cfg(test)]
+            tamper: None,
+        })
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn info(&self) -> &DeviceInfo {
+        self.device.info()
+    }
+
+    /// How much it takes.
+    #[must_use]
+    pub fn capacity(&self) -> Capacity {
+        self.capacity
+    }
+
+    /// Which programs it runs.
+    #[must_use]
+    pub fn programs(&self) -> Vec<Program> {
+        self.programs.iter().map(Compiled::program).collect()
+    }
+
+    /// Hands a batch to the device.
+    ///
+    /// # Errors
+    ///
+    /// If it is above the capacity, if as many batches are in flight as may be, or if the device is lost. The claims
+    /// come back.
+    pub fn submit(&mut self, claims: Vec<Claim>) -> Result<Ticket, Rejection> {
+        let reject = |reason: Refused, claims| Err(Rejection { reason, claims });
+        let needs = claims.iter().map(blocks).sum();
+        let Capacity { claims: claims_max, blocks: blocks_max, flights } = self.capacity;
+        if claims.len() > claims_max || needs > blocks_max {
+            return reject(
+                Refused::TooLarge { claims: claims.len(), blocks: needs, claims_max, blocks_max },
+                claims,
+            );
+        }
+        if let Err(error) = self.device.check() {
+            return reject(error.into(), claims);
+        }
+        self.reclaim();
+        let Some(flight) = self.flights.iter().position(|flight| flight.batch.is_none()) else {
+            return reject(Refused::Full(flights), claims);
+        };
+        let upload = Upload::pack(&claims, &mut self.keys);
+        self.generation += 1;
+        let waits = Arc::new(());
+        let (submission, landed) = self.flights[flight].launch(&self.device, &self.programs, &upload);
+        self.flights[flight].batch = Some(Batch {
+            generation: self.generation,
+            claims,
+            submission,
+            landed,
+            waits: Arc::downgrade(&waits),
+        });
+        let ticket = Ticket { flight, generation: self.generation, waits };
+        match self.device.check() {
+            Ok(()) => Ok(ticket),
+            Err(error) => reject(error.into(), self.give_up(ticket)),
+        }
+    }
+
+    /// What became of a batch, after waiting for it at most `patience`.
+    ///
+    /// # Panics
+    ///
+    /// If the ticket is another verifier's.
+    pub fn take(&mut self, ticket: Ticket, patience: Duration) -> Taken {
+        let batch = self.batch(&ticket);
+        let (submission, landed) = (batch.submission.clone(), Arc::clone(&batch.landed));
+        if landed.get().is_none() {
+            let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(patience) };
+            // Whether it was long enough is seen below.
+            let _ = self.device.device.poll(wait);
+        }
+        match landed.get() {
+            None => match self.device.fault() {
+                None => Taken::Pending(ticket),
+                Some(error) => Taken::Failed { error, claims: self.give_up(ticket) },
+            },
+            Some(landed) => {
+                let landed = landed.clone();
+                match self.read(&ticket, landed) {
+                    Ok((verdicts, times)) => {
+                        Taken::Settled(Settled { claims: self.give_up(ticket), verdicts, times })
+                    }
+                    Err(error) => {
+                        // Tables that came from such a device are not kept.
+                        self.keys.forget();
+                        Taken::Failed { error, claims: self.give_up(ticket) }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives a batch up and returns its claims: the CPU decides. What the device still writes is dropped.
+    ///
+    /// # Panics
+    ///
+    /// If the ticket is another verifier's.
+    pub fn give_up(&mut self, ticket: Ticket) -> Vec<Claim> {
+        let flight = ticket.flight;
+        self.batch(&ticket);
+        drop(ticket);
+        let claims = self.flights[flight].batch.as_mut().map(|batch| std::mem::take(&mut batch.claims));
+        self.flights[flight].reclaim();
+        claims.unwrap_or_default()
+    }
+
+    /// Something goes wrong with the device.
+    #[cfg(test)]
+    pub(super) fn fail(&self, error: wgpu::Error) {
+        self.device.fail(error);
+    }
+
+    /// The device is gone, as if its driver had crashed.
+    #[cfg(test)]
+    pub(super) fn lose(&self) {
+        self.device.device.destroy();
+    }
+
+    /// The batch that a ticket is for.
+    fn batch(&self, ticket: &Ticket) -> &Batch {
+        let batch = self.flights.get(ticket.flight).and_then(|flight| flight.batch.as_ref());
+        let batch = batch.filter(|batch| batch.generation == ticket.generation);
+        let batch = batch.filter(|batch| Weak::as_ptr(&batch.waits) == Arc::as_ptr(&ticket.waits));
+        batch.expect("a ticket is for a batch of the verifier that gave it")
+    }
+
+    /// The verdicts of a batch that has landed.
+    fn read(&self, ticket: &Ticket, landed: Result<(), wgpu::BufferAsyncError>) -> Result<Read, GpuError> {
+        self.device.check()?;
+        landed.map_err(|error| GpuError::Lost(error.to_string()))?;
+        let (flight, count) = (&self.flights[ticket.flight], self.batch(ticket).claims.len());
+        let view = flight.back.get_mapped_range(..).map_err(|error| GpuError::Lost(error.to_string()))?;
+        let mut words: Vec<u32> = bytemuck::pod_collect_to_vec(&view[..]);
+        drop(view);
+        let expected = self.programs.len() * self.capacity.claims;
+        let instants = words.split_off(expected.min(words.len()));
+        #[cfg(test)]
+        if let Some(tamper) = self.tamper {
+            tamper(&mut words);
+        }
+        if words.len() != expected {
+            return Err(GpuError::Length { expected: 4 * expected, has: 4 * words.len() });
+        }
+        let each = self.programs.iter().zip(words.chunks(self.capacity.claims));
+        let verdicts =
+            each.map(|(program, words)| Ok((program.program(), program.verdicts(&words[..count])?)));
+        let tick = self.device.queue.get_timestamp_period();
+        let each = self.programs.iter().zip(instants.chunks(CLOCK_WORDS));
+        let times = each.map(|(program, words)| (program.program(), times(words, tick)));
+        Ok((verdicts.collect::<Result<_, _>>()?, times.collect()))
+    }
+
+    /// Frees the buffers of batches that were given up and are done.
+    fn reclaim(&mut self) {
+        let _ = self.device.device.poll(wgpu::PollType::Poll);
+        self.flights.iter_mut().for_each(Flight::reclaim);
+    }
+
+    /// Forgets the tables of keys, so that the next batch makes those that it needs.
+    pub fn forget_keys(&mut self) {
+        self.keys.forget();
+    }
+
+    /// Verdicts of every program on any number of claims, in their order: they are cut into batches, several in flight.
+    ///
+    /// # Errors
+    ///
+    /// If a claim is too large for any batch, the device is lost, or a batch takes longer than `patience`.
+    pub fn verify(
+        &mut self,
+        claims: Vec<Claim>,
+        patience: Duration,
+    ) -> Result<Vec<(Program, Vec<bool>)>, Refused> {
+        let mut all: Vec<(Program, Vec<bool>)> =
+            self.programs().into_iter().map(|program| (program, Vec::with_capacity(claims.len()))).collect();
+        let mut tickets = std::collections::VecDeque::new();
+        let mut batches = self.capacity.split(claims).into_iter();
+        let mut next = batches.next();
+        loop {
+            if let Some(batch) = next.take() {
+                match self.submit(batch) {
+                    Ok(ticket) => {
+                        tickets.push_back(ticket);
+                        next = batches.next();
+                        continue;
+                    }
+                    Err(Rejection { reason: Refused::Full(_), claims }) if !tickets.is_empty() => {
+                        next = Some(claims)
+                    }
+                    Err(Rejection { reason, .. }) => return Err(reason),
+                }
+            }
+            let Some(ticket) = tickets.pop_front() else { return Ok(all) };
+            match self.take(ticket, patience) {
+                Taken::Settled(settled) => {
+                    for ((_, all), (_, verdicts)) in all.iter_mut().zip(settled.verdicts) {
+                        all.extend(verdicts);
+                    }
+                }
+                Taken::Failed { error, .. } => return Err(error.into()),
+                Taken::Pending(_) => {
+                    return Err(GpuError::Lost(format!("no answer within {patience:?}")).into());
+                }
+            }
+        }
+    }
+}
+
+impl Flight {
+    fn new(device: &Device, programs: &[Compiled], capacity: Capacity) -> Self {
+        let words = |count: usize| 4 * count as u64;
+        let input = |label, count| device.buffer(label, words(count), Usage::STORAGE | Usage::COPY_DST);
+        let params = device.buffer("params", 16, Usage::UNIFORM | Usage::COPY_DST);
+        let claims = input("claims", capacity.claims * CLAIM_WORDS);
+        let messages = input("messages", capacity.blocks * BLOCK_WORDS);
+        let encodings = input("encodings", 2 * capacity.claims * ENCODING_WORDS);
+        let output = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
+        let verdicts: Vec<_> =
+            programs.iter().map(|_| device.buffer("verdicts", words(capacity.claims), output)).collect();
+        let input = [&params, &claims, &messages, &encodings];
+        let groups = programs
+            .iter()
+            .zip(&verdicts)
+            .map(|(program, verdicts)| program.bind(device, input, verdicts))
+            .collect();
+        let clocks: Vec<_> = programs.iter().filter_map(|_| Clock::new(device)).collect();
+        let back_words = programs.len() * capacity.claims + clocks.len() * CLOCK_WORDS;
+        let back = device.buffer("back", words(back_words), Usage::MAP_READ | Usage::COPY_DST);
+        Self { params, claims, messages, encodings, verdicts, groups, clocks, back, batch: None }
+    }
+
+    /// Queues everything that the device does for a batch.
+    #[allow(clippy::type_complexity, reason = "both are fields of the batch")]
+    fn launch(
+        &self,
+        device: &Device,
+        programs: &[Compiled],
+        upload: &Upload,
+    ) -> (wgpu::SubmissionIndex, Arc<OnceLock<Result<(), wgpu::BufferAsyncError>>>) {
+        let write = |buffer: &wgpu::Buffer, words: &[u32]| {
+            device.queue.write_buffer(buffer, 0, bytemuck::cast_slice(words));
+        };
+        write(&self.params, &upload.params());
+        write(&self.claims, &upload.claims);
+        write(&self.messages, &upload.messages);
+        write(&self.encodings, &upload.encodings);
+        let mut commands = Vec::with_capacity(programs.len());
+        for (i, (program, verdicts)) in programs.iter().zip(&self.verdicts).enumerate() {
+            let mut encoder =
+                device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            // What no kernel writes must not be the verdict of an earlier batch.
+            encoder.clear_buffer(verdicts, 0, None);
+            let clock = self.clocks.get(i);
+            program.record(&mut encoder, &self.groups[i], upload, clock);
+            let bytes = verdicts.size();
+            encoder.copy_buffer_to_buffer(verdicts, 0, &self.back, i as u64 * bytes, bytes);
+            if let Some(clock) = clock {
+                let instants = programs.len() as u64 * bytes + (4 * i * CLOCK_WORDS) as u64;
+                clock.copy(&mut encoder, &self.back, instants);
+            }
+            commands.push(encoder.finish());
+        }
+        let submission = device.queue.submit(commands);
+        let landed = Arc::new(OnceLock::new());
+        let here = Arc::clone(&landed);
+        self.back.map_async(wgpu::MapMode::Read, .., move |result| {
+            let _ = here.set(result);
+        });
+        (submission, landed)
+    }
+
+    /// Frees the buffers if the device is done and nobody waits.
+    fn reclaim(&mut self) {
+        let done = |batch: &Batch| batch.waits.strong_count() == 0 && batch.landed.get().is_some();
+        if self.batch.as_ref().is_some_and(done) {
+            self.back.unmap();
+            self.batch = None;
+        }
+    }
+}
