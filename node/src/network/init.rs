@@ -236,8 +236,8 @@ impl Draft {
         text
     }
 
-    /// Where it answers HTTP: on this machine alone, at the port with the number of its port for clients. Where it listens
-    /// on IPv6 addresses only, there may be no others.
+    /// Where it answers HTTP: on this machine alone, at the TCP port with the number of its port for clients. On ::1 if
+    /// it listens on IPv6 addresses only, for the machine may have no others.
     fn gateway_address(&self) -> SocketAddr {
         let listen = self.clients.1.addresses();
         let ip = match listen.iter().all(SocketAddr::is_ipv6) {
