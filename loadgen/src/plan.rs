@@ -296,11 +296,11 @@ pub enum LoadError {
     },
     /// A validator hears of too few others to know where the network is. So nothing may be committed at all.
     #[error(
-        "the validator at {address} is at height {height} and could not find out within {waited:?} whether the network \
-         is further: it needs answers of a quorum. Look with `millrace query status` how many validators are up; without \
+        "the validator at {address} is at height {height} and could not find out within {waited:?} whether it is \
+         behind: it needs answers of a quorum for that. `millrace query status` shows to whom it is connected; without \
          a quorum nothing is committed"
     )]
-    Unsure {
+    CannotTellIfBehind {
         /// The validator's index in the load.
         lane: usize,
         /// Where it should answer.

@@ -3,18 +3,20 @@
 //! An observer is called on the generator's own thread: it must return soon (a few hundred
 //! microseconds), or the generator falls behind its schedule and says so.
 
-use engine::types::Height;
 use std::fmt;
 
+use client::Address;
+use engine::types::Height;
+
 /// Where a run is.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Phase {
     /// Connections and greetings.
     Connecting,
     /// Waiting for a validator that is behind the network.
     CatchingUp {
-        /// Its index in the load.
-        lane: usize,
+        /// Where it answers.
+        address: Address,
         /// The height that it has committed.
         height: Height,
         /// The height that it must reach.
@@ -49,15 +51,15 @@ impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Phase::Connecting => f.write_str("connecting"),
-            Phase::CatchingUp { lane, height, goal } if height >= goal => {
-                write!(
-                    f,
-                    "waiting for validator {lane}, which cannot tell yet whether it keeps up: height {height}"
-                )
-            }
-            Phase::CatchingUp { lane, height, goal } => {
-                write!(f, "waiting for validator {lane}, which is behind: height {height} of {goal}")
-            }
+            Phase::CatchingUp { address, height, goal } if height >= goal => write!(
+                f,
+                "waiting for the validator at {address}: it is at height {height} and does not know yet whether it is \
+                 behind"
+            ),
+            Phase::CatchingUp { address, height, goal } => write!(
+                f,
+                "waiting for the validator at {address}, which is behind: height {height} of {goal}"
+            ),
             Phase::Resuming => f.write_str("asking where the accounts stand"),
             Phase::Signing { packets } => write!(f, "signing {packets} transactions"),
             Phase::Searching => f.write_str("searching the rate"),

@@ -68,11 +68,12 @@ pub fn filter_of(config: &Config) -> Result<EnvFilter, ConfigError> {
 /// # Errors
 /// They cannot be read.
 fn log_filter(directives: &str) -> Result<EnvFilter, String> {
-    // A word that is no level would be a target of which everything is written, and of nothing else anything.
+    // A word that is no level would count as the name of a target: everything of that target would be written, and
+    // nothing else.
     let is_word = |directive: &&str| !directive.is_empty() && !directive.contains(['=', '[']);
     let mut words = directives.split(',').map(str::trim).filter(is_word);
     if let Some(word) = words.find(|word| word.parse::<LevelFilter>().is_err()) {
-        return Err(format!("`{word}` is no level; of a target say how much, as in info,{word}=debug"));
+        return Err(format!("`{word}` is no level; to set the level of one target write info,{word}=debug"));
     }
     let configured = EnvFilter::try_new(directives).map_err(|error| error.to_string())?;
     // The level of everything that has no directive of its own.

@@ -103,7 +103,7 @@ impl World {
             Output::Work(Work::NextEpoch(height)) => {
                 self.say(node, format_args!("the epoch is over at height {height}: it starts again"));
                 self.epochs = self.epochs.max(self.checks.decisions.members.0);
-                self.pace.border = self.now;
+                self.pace.last_border = self.now;
                 self.goes_on_from_its_disks(node);
             }
             Output::Work(Work::State(work)) => {

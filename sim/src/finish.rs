@@ -21,7 +21,7 @@ const GO_ON: Duration = Duration::from_millis(300);
 const DECISIONS: Duration = Duration::from_secs(15);
 /// How much longer a run may last after an epoch has begun near its end. All validators start again, some look for 3 s
 /// for what a liar has named before they vote, and then clients have to be served once more.
-const AFTER_BORDER: Duration = Duration::from_secs(8);
+const BORDER_PATIENCE: Duration = Duration::from_secs(8);
 /// How far behind one that follows may be: it hears of heights, and then fetches them.
 const FOLLOWS_WITHIN: u64 = 64;
 /// At this height a chain is created and used, wherever administrators create one.
@@ -63,7 +63,7 @@ impl World {
                 return self.finish();
             }
             let (heal, patience) = (self.plan.heal, self.plan.patience);
-            let of_border = (self.pace.border + AFTER_BORDER).min(heal + 2 * patience);
+            let of_border = (self.pace.last_border + BORDER_PATIENCE).min(heal + 2 * patience);
             if self.now > (heal + patience).max(of_border) {
                 let what = missing.or_else(|| self.untold()).unwrap_or_default();
                 self.checks.violation(self.now, format!("liveness: {what}"));

@@ -36,7 +36,7 @@ pub(crate) struct Pace {
     /// When somebody was last seen to need a block that others have pruned.
     stranded: Duration,
     /// When somebody last went over the border of an epoch.
-    pub(crate) border: Duration,
+    pub(crate) last_border: Duration,
     /// The longest gap where only f were faulty, and the most views of one gap.
     pub(crate) gap_max: Duration,
     pub(crate) views_max: u64,
@@ -118,7 +118,8 @@ impl World {
         self.pace.gap_max = self.pace.gap_max.max(gap);
         let views_max = VIEWS_MAX.max(2 * f as u64 + 2);
         // It is seen a moment later that there is a block.
-        let is_at_border = self.pace.border + SLACK >= self.pace.at && self.pace.border > Duration::ZERO;
+        let is_at_border =
+            self.pace.last_border + SLACK >= self.pace.at && self.pace.last_border > Duration::ZERO;
         let border = if is_at_border { BORDER } else { Duration::ZERO };
         let was_stranded = self.pace.stranded >= self.pace.at && self.pace.stranded > Duration::ZERO;
         let state = if was_stranded { STATE } else { Duration::ZERO };

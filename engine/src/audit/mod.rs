@@ -25,7 +25,6 @@
 //! `state_root` by the oracle's own execution.
 
 mod archive;
-mod begin;
 mod checks;
 mod chronicle;
 mod directory;
@@ -33,6 +32,7 @@ mod epochs;
 mod finding;
 mod records;
 mod report;
+mod start;
 #[cfg(test)]
 mod tests;
 
@@ -184,8 +184,8 @@ impl Auditor {
         if let Some(begins) = self.genesis.origin().map(|origin| origin.height) {
             let base = self.format.origin_state(at);
             let begun = base.and_then(|base| match base.record.height == begins {
-                true => self.begin_with(&base, &mut walk),
-                false => Err(begin::other_origin(&base, begins)),
+                true => self.start_at_checkpoint(&base, &mut walk),
+                false => Err(start::other_origin(&base, begins)),
             });
             if let Err(finding) = begun {
                 return Ok(self.reported(walk, Some(finding)));
@@ -249,8 +249,10 @@ impl Auditor {
         };
         walk.validator_key = Some(owner.validator);
         let begun = match walk.report.archived_to {
-            Some(height) if height.0 > 0 => self.go_on(data, &owner, &mut replay, height, walk),
-            _ => self.begin(data, &owner, &mut replay, walk),
+            Some(height) if height.0 > 0 => {
+                self.continue_after_archive(data, &owner, &mut replay, height, walk)
+            }
+            _ => self.start(data, &owner, &mut replay, walk),
         };
         if let Err(finding) = begun {
             return Ok(Some(finding));

@@ -81,7 +81,7 @@ pub enum EpochsError {
 pub struct Epochs {
     network: Digest,
     /// What the first block extends, and its height.
-    root: (Height, Digest),
+    first_parent: (Height, Digest),
     first: Members,
     handovers: Vec<Handover>,
     /// The rules that this program runs: no epoch begins that has others.
@@ -93,12 +93,12 @@ impl Epochs {
     #[must_use]
     pub fn genesis(genesis: &Genesis, support: Support) -> Self {
         let first = Members::of_genesis(genesis);
-        Self { root: genesis.root(), ..Self::beginning(*genesis.network(), first, support) }
+        Self { first_parent: genesis.first_parent(), ..Self::beginning(*genesis.network(), first, support) }
     }
 
     /// The first epoch of a network that was not rebuilt.
     pub(crate) fn beginning(network: Digest, first: Members, support: Support) -> Self {
-        Self { network, root: (Height(0), network), first, handovers: Vec::new(), support }
+        Self { network, first_parent: (Height(0), network), first, handovers: Vec::new(), support }
     }
 
     /// The validators of the present epoch.
@@ -122,7 +122,7 @@ impl Epochs {
 
     fn root_of(&self, epoch: usize) -> (Height, Digest) {
         let last = epoch.checked_sub(1).map(|last| &self.handovers[last].block);
-        last.map_or(self.root, |last| (last.height(), *last.digest()))
+        last.map_or(self.first_parent, |last| (last.height(), *last.digest()))
     }
 
     /// The height before the first and the last one of an epoch that is over.
@@ -223,9 +223,9 @@ impl Epochs {
         Ok(epochs)
     }
 
-    /// Whether the evidence of the state of a height agrees with these epochs. The members of later ones are not known
-    /// here: what it says of those is seen when it is restored. A state of an epoch that is over here is one up to its
-    /// end.
+    /// Whether the evidence of the state of a height agrees with these epochs. For an epoch whose end is known here,
+    /// the height must not be above that end. Members of later epochs are not known here; they are checked when the
+    /// state is restored.
     pub(super) fn agree_with(
         &self,
         (height, evidence): (Height, &Evidence),

@@ -72,7 +72,7 @@ impl Hints {
 
     /// Notes the transactions of a block. The place that spent the nonce is the one that is asked for; a replay
     /// elsewhere only names it again.
-    pub fn note_all(&self, tree: &TransactionTree, height: Height) {
+    pub fn note_block(&self, tree: &TransactionTree, height: Height) {
         for (at, (id, outcome)) in tree.entries().enumerate() {
             if at + PREFETCH_AHEAD < tree.len() {
                 prefetch(&self.buckets[place(&tree.id(at + PREFETCH_AHEAD)).0]);

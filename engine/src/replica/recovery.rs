@@ -30,7 +30,7 @@ use crate::limits::PACKET_BYTES;
 use crate::order::{
     Divergence, Finality, FinalityVerifier, NextMembers, Position as ChainPosition, Quotas, Roots,
 };
-use crate::roots::{Executed, Ledger, StateRoot, Unlike};
+use crate::roots::{Executed, Ledger, StateMismatch, StateRoot};
 use crate::store::{Position, Replay, StoreError};
 use crate::types::{BatchId, Digest, Genesis, Head, Height, Support, UnsupportedRules, ValidatorIndex};
 use crate::verify::{Checked, Job, Verified, Verifier};
@@ -119,7 +119,7 @@ pub enum RecoveryError {
         "executing the heights up to {height} again gives the state root {now}, but {recorded} is recorded"
     )]
     Diverged {
-        /// The height at which it was seen: it, or one of those just before it.
+        /// The height at which it was noticed. What went wrong is in this height or in one of up to 1,023 before it.
         height: Height,
         /// What was recorded.
         recorded: Digest,
@@ -224,9 +224,9 @@ pub struct Progress {
     pub position: Position,
 }
 
-/// After how many heights the accounts and tables are compared with what is recorded of them, beside the last one. What
-/// changed in between is hashed once: with a million accounts that is a third of the work of comparing at each height.
-const SETTLED_EVERY: u64 = 1024;
+/// The roots of accounts and tables are compared with the recorded ones at every height that this divides, and at the
+/// last one. With a million accounts this takes a third of the work of a comparison at each height.
+const COMPARED_EVERY: u64 = 1024;
 
 /// Executes a journal again, from the genesis or after a checkpoint.
 pub struct Recovery<'a> {
@@ -329,7 +329,7 @@ impl Recovery<'_> {
         match state.unseen {
             Some(height) => Err(RecoveryError::HeightMissing(height).into()),
             None => {
-                settle(&mut state.at.ledger)?;
+                compare_trees(&mut state.at.ledger)?;
                 Ok(self.finish(state))
             }
         }
@@ -378,10 +378,10 @@ impl Recovery<'_> {
         let entries = committed.chains.iter().map(|chain| chain.entry).collect();
         let recorded = StateRoot::recorded(height, entries, &committed.state_root);
         let recorded = recorded.ok_or(RecoveryError::Entries(height))?;
-        let executed = state.at.ledger.repeat(block.chain_time(), &batches, recorded);
-        let executed = executed.map_err(|unlike| diverged(height, committed.state_root, unlike))?;
-        if height.0.is_multiple_of(SETTLED_EVERY) {
-            settle(&mut state.at.ledger)?;
+        let executed = state.at.ledger.execute_again(block.chain_time(), &batches, recorded);
+        let executed = executed.map_err(|mismatch| diverged(height, committed.state_root, mismatch))?;
+        if height.0.is_multiple_of(COMPARED_EVERY) {
+            compare_trees(&mut state.at.ledger)?;
         }
         let at = &mut state.at;
         at.head = ChainPosition::of(&block);
@@ -437,11 +437,13 @@ impl Recovery<'_> {
 }
 
 /// Whether accounts and tables are what is recorded of the last height.
-fn settle(ledger: &mut Ledger) -> Result<(), RecoveryError> {
-    ledger.settle().map_err(|unlike| diverged(ledger.height(), *ledger.state_root().digest(), unlike))
+fn compare_trees(ledger: &mut Ledger) -> Result<(), RecoveryError> {
+    ledger
+        .compare_trees()
+        .map_err(|mismatch| diverged(ledger.height(), *ledger.state_root().digest(), mismatch))
 }
 
-fn diverged(height: Height, recorded: Digest, Unlike(now): Unlike) -> RecoveryError {
+fn diverged(height: Height, recorded: Digest, StateMismatch(now): StateMismatch) -> RecoveryError {
     RecoveryError::Diverged { height, recorded, now }
 }
 

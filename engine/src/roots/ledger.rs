@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::lazy_trees::LazyTrees;
 use super::proof::{AccountProof, ChainEntryProof, RowProof};
-use super::trees::Trees;
 use super::{ChainEntry, StateRoot, TransactionTree, inbox_root, outbox_root, transaction_ids};
 use crate::execute::{
     ChainState, Chains, Delivery, Delta, Key, Neighbour, Neighbours, StateWriter, Table, route,
@@ -68,7 +68,7 @@ pub enum RestoreError {
 /// Heights that were executed again have led elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("executed again, it has the state root {0}")]
-pub struct Unlike(
+pub struct StateMismatch(
     /// The root that they have led to.
     pub Digest,
 );
@@ -76,7 +76,7 @@ pub struct Unlike(
 #[derive(Debug)]
 struct Chain {
     writer: StateWriter,
-    trees: Trees,
+    trees: LazyTrees,
 }
 
 /// The writers and trees of all chains. There is one in a validator; its thread is the only one that changes state.
@@ -207,18 +207,18 @@ impl Ledger {
         Executed { state_root: self.root.clone(), deltas, trees }
     }
 
-    /// Executes the next height again, after which there was a root that is recorded. All that its entries say must
-    /// come out, but that the trees over accounts and tables are not looked at: what has changed in them is remembered
-    /// until it is [settled](Self::settle), for many heights at once.
+    /// Executes the next height again and compares the result with its recorded state root, except for the roots of
+    /// accounts and tables. What changed in those trees is remembered until [`Self::compare_trees`] hashes them, once
+    /// for many heights.
     ///
     /// # Errors
-    /// [`Unlike`]: the ledger is of no use any more.
-    pub fn repeat(
+    /// [`StateMismatch`]: the result differs. The ledger must not be used any more.
+    pub fn execute_again(
         &mut self,
         at: ChainTime,
         batches: &[Verified<Batch>],
         recorded: StateRoot,
-    ) -> Result<Executed, Unlike> {
+    ) -> Result<Executed, StateMismatch> {
         let (deltas, trees, mut entries) = self.run(at, batches, |trees, delta, _| trees.note(delta));
         for (entry, recorded) in entries.iter_mut().zip(recorded.entries()) {
             (entry.accounts_root, entry.table_root) = (recorded.accounts_root, recorded.table_root);
@@ -227,16 +227,17 @@ impl Ledger {
         self.root = StateRoot::new(at.height, entries);
         match is_like {
             true => Ok(Executed { state_root: recorded, deltas, trees }),
-            false => Err(self.settle().err().unwrap_or_else(|| Unlike(*self.root.digest()))),
+            false => Err(self.compare_trees().err().unwrap_or_else(|| StateMismatch(*self.root.digest()))),
         }
     }
 
-    /// Whether accounts and tables after the heights that were [repeated](Self::repeat) have the roots that are
-    /// recorded. So all of them were executed as they were at first, for nothing else leads there.
+    /// Compares the roots of accounts and tables with the recorded ones, after heights that were [executed
+    /// again](Self::execute_again). If they agree, all of these heights were executed as they were at first, for
+    /// nothing else leads there.
     ///
     /// # Errors
-    /// [`Unlike`]: the ledger is of no use any more.
-    pub fn settle(&mut self) -> Result<(), Unlike> {
+    /// [`StateMismatch`]: they differ. The ledger must not be used any more.
+    pub fn compare_trees(&mut self) -> Result<(), StateMismatch> {
         let mut entries = self.root.entries().to_vec();
         for (chain, entry) in self.chains.iter_mut().zip(&mut entries) {
             let state = chain.writer.state();
@@ -246,17 +247,17 @@ impl Ledger {
         }
         match entries == self.root.entries() {
             true => Ok(()),
-            false => Err(Unlike(*StateRoot::new(self.root.height(), entries).digest())),
+            false => Err(StateMismatch(*StateRoot::new(self.root.height(), entries).digest())),
         }
     }
 
-    /// What a height does, whether its root is computed or known: `follow` tells the trees of a chain. What comes back
-    /// is of each chain: what changed, its transactions, and what a root says of it.
+    /// What a height does, whether its root is computed or known: `update_trees` tells the trees of a chain. What comes
+    /// back is of each chain: what changed, its transactions, and what a root says of it.
     fn run(
         &mut self,
         at: ChainTime,
         batches: &[Verified<Batch>],
-        follow: impl Fn(&mut Trees, &Delta, &StateWriter) + Sync,
+        update_trees: impl Fn(&mut LazyTrees, &Delta, &StateWriter) + Sync,
     ) -> (Vec<Delta>, Vec<TransactionTree>, Vec<ChainEntry>) {
         assert!(batches.is_sorted_by(|a, b| a.id() < b.id()), "the order of the block");
         self.take_effect(at.height);
@@ -264,7 +265,7 @@ impl Ledger {
         let network = &self.network;
         let run = |(chain, inbox): (&mut Chain, &Vec<Delivery>)| {
             let (delta, tree) = chain.execute(network, at, inbox, batches);
-            follow(&mut chain.trees, &delta, &chain.writer);
+            update_trees(&mut chain.trees, &delta, &chain.writer);
             let entry = chain.entry(&tree, Some(&delta));
             ((delta, tree), entry)
         };
@@ -322,7 +323,7 @@ impl Ledger {
     }
 
     /// State, table and trees of each chain, in their order.
-    pub(super) fn parts(&self) -> impl ExactSizeIterator<Item = (&ChainState, &Table, &Trees)> {
+    pub(super) fn chain_parts(&self) -> impl ExactSizeIterator<Item = (&ChainState, &Table, &LazyTrees)> {
         self.chains.iter().map(|chain| (&**chain.writer.state(), chain.writer.table(), &chain.trees))
     }
 
@@ -364,7 +365,7 @@ impl Chain {
     fn of(writer: StateWriter) -> Self {
         let state = writer.state();
         let accounts = (0..state.accounts() as usize).map(|place| state.at(place));
-        Self { trees: Trees::of(accounts, writer.table()), writer }
+        Self { trees: LazyTrees::of(accounts, writer.table()), writer }
     }
 
     fn execute(

@@ -23,12 +23,12 @@ mod proof;
 mod rows;
 mod state_root;
 mod transactions;
-mod trees;
+mod lazy_trees;
 mod view;
 
 pub use accounts::{ACCOUNT_LEAF_BYTES, AccountTree, account_leaf, accounts_root, parse_account_leaf};
 pub use crossings::{inbox_root, outbox_root};
-pub use ledger::{Decided, Executed, Ledger, RestoreError, Unlike};
+pub use ledger::{Decided, Executed, Ledger, RestoreError, StateMismatch};
 pub use oracle::{OracleExecuted, OracleLedger, OracleRestoreError, PlainState};
 pub use proof::{AccountProof, ChainEntryProof, Path, ProofError, RowProof, TransactionProof};
 pub use rows::TableTree;

@@ -1,6 +1,6 @@
 //! Fast roots against the oracle's, and proofs against everything that could be wrong with them.
 
-mod repeated;
+mod executed_again;
 pub(crate) mod restored;
 
 use std::sync::Arc;
@@ -133,7 +133,7 @@ proptest! {
         let genesis = genesis(&[(2, 13), (9, 5), (11, 3), (REGISTER, 6)]);
         let (mut ledger, mut oracle) = (Ledger::genesis(&genesis), OracleLedger::genesis(&genesis));
         let mut view = CommittedView::genesis(&genesis, ledger.state_root().clone());
-        let mut follower = repeated::Follower::genesis(&genesis);
+        let mut replayer = executed_again::Replayer::genesis(&genesis);
         for (height, block) in (1..).map(Height).zip(blocks) {
             let batches: Vec<_> = block
                 .chunks(7)
@@ -199,7 +199,7 @@ proptest! {
             for ((_, root), state) in ledger.accounts_roots().zip(ledger.states().iter()) {
                 prop_assert_eq!(root, AccountTree::of(state).root());
             }
-            follower.follow(moment, &batches, (&ledger, &executed));
+            replayer.replay(moment, &batches, (&ledger, &executed));
             oracle = restored::restored(&genesis, &ledger, &executed, &oracle);
             view.commit(&executed.deltas, executed.state_root.clone());
             for state in ledger.states().iter() {

@@ -6,8 +6,8 @@
 //! new accounts and rows. So neither a block nor a question costs by how many there are.
 
 use super::keys::KeyIndex;
+use super::lazy_trees::LazyTrees;
 use super::proof::{AccountProof, ChainEntryProof, RowProof};
-use super::trees::Trees;
 use super::{Ledger, StateRoot};
 use crate::execute::{AccountState, Balance, ChainState, Delta, Key, PREFETCH_AHEAD, Pages, Row, Table};
 use crate::limits::PUBLIC_KEY_BYTES;
@@ -19,7 +19,7 @@ struct ChainView {
     accounts: Pages<AccountState>,
     keys: KeyIndex,
     table: Table,
-    trees: Trees,
+    trees: LazyTrees,
 }
 
 /// The accounts and tables of all chains at a committed height.
@@ -41,7 +41,7 @@ impl CommittedView {
     /// The view of the last executed height of a ledger, all of whose trees are up to date.
     #[must_use]
     pub fn of(ledger: &Ledger) -> Self {
-        let chain = |(state, table, trees): (&ChainState, &Table, &Trees)| {
+        let chain = |(state, table, trees): (&ChainState, &Table, &LazyTrees)| {
             let accounts: Pages<_> = (0..state.accounts() as usize).map(|place| state.at(place)).collect();
             ChainView {
                 chain: state.chain(),
@@ -51,7 +51,7 @@ impl CommittedView {
                 trees: trees.clone(),
             }
         };
-        Self { chains: ledger.parts().map(chain).collect(), root: ledger.state_root().clone() }
+        Self { chains: ledger.chain_parts().map(chain).collect(), root: ledger.state_root().clone() }
     }
 
     /// Accounts and places of the tables, ascending by chain: as they are now, whatever is committed later.
@@ -144,7 +144,7 @@ impl CommittedView {
 
 impl ChainView {
     fn new(chain: ChainId, accounts: Pages<AccountState>, table: Table) -> Self {
-        let trees = Trees::of((0..accounts.len()).map(|place| accounts[place]), &table);
+        let trees = LazyTrees::of((0..accounts.len()).map(|place| accounts[place]), &table);
         Self {
             chain,
             keys: KeyIndex::new(accounts.iter().map(|account| &account.key)),

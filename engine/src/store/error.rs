@@ -10,8 +10,8 @@ use super::owner::Owner;
 pub enum StoreError {
     /// Another process holds the directory's lock.
     #[error(
-        "the data directory {path} is in use by another process: stop the validator that runs there, or the command that \
-         reads it, or take a backup instead"
+        "the data directory {path} is in use by another process: a validator, or a command that reads it. Find out \
+         which one before you stop anything. `millrace backup` works beside a running validator"
     )]
     InUse {
         /// The directory.

@@ -426,7 +426,7 @@ impl Genesis {
 
     /// What the first block extends, and its height: the network id at height 0, or the end of what a rebuilt network
     /// goes on from.
-    pub fn root(&self) -> (Height, Digest) {
+    pub fn first_parent(&self) -> (Height, Digest) {
         self.origin.map_or((Height(0), self.network), |origin| (origin.height, origin.block))
     }
 

@@ -63,11 +63,12 @@ pub(super) async fn caught_up(
                 let address = plan.endpoints[lane].address.clone();
                 return Err(match as_of.height < goal || as_of.behind.is_some() {
                     true => LoadError::Behind { lane, address, as_of, goal, waited },
-                    false => LoadError::Unsure { lane, address, height: as_of.height, waited },
+                    false => LoadError::CannotTellIfBehind { lane, address, height: as_of.height, waited },
                 });
             }
             if !told && waited >= CATCH_UP_QUIET {
-                observer.phase(&Phase::CatchingUp { lane, height: as_of.height, goal });
+                let address = plan.endpoints[lane].address.clone();
+                observer.phase(&Phase::CatchingUp { address, height: as_of.height, goal });
                 told = true;
             }
             tokio::time::sleep(CATCH_UP_POLL).await;

@@ -19,15 +19,15 @@ use crate::validator::search::Unanswered;
 /// Heights that a question about a feed looks at, with the two before that it may need.
 const FEED_HEIGHTS: u64 = 256 + 2;
 
-/// A client of an archive of this network, which begins with a height: 0 unless it was rebuilt.
+/// A client of an archive of this network, with the height before its first block: 0 unless it was rebuilt.
 ///
 /// # Errors
 /// There is no archive in the directory.
-pub fn client(directory: &Path, (network, root): (Digest, Height)) -> Result<Client, ArchiveError> {
+pub fn client(directory: &Path, (network, before_first): (Digest, Height)) -> Result<Client, ArchiveError> {
     let archive = Archive::open(directory)?;
     let as_of = AsOf { height: archive.last(), behind: Some(0) };
     let records = ArchiveRecords::new(archive, network);
-    let mut answers = Answers { records, root, feed_blocks: FeedBlocks::default() };
+    let mut answers = Answers { records, before_first, feed_blocks: FeedBlocks::default() };
     let standing = Standing { epoch: Epoch(0), role: Role::Observer };
     let (validator, version) = (ValidatorIndex(u16::MAX), PROTOCOL_VERSION);
     let welcome = Welcome { validator, as_of, standing, version };
@@ -36,8 +36,8 @@ pub fn client(directory: &Path, (network, root): (Digest, Height)) -> Result<Cli
 
 struct Answers {
     records: ArchiveRecords,
-    /// The height with which the network begins.
-    root: Height,
+    /// The height before the first block: 0, or that from which a rebuilt network goes on.
+    before_first: Height,
     /// What was read last for a feed.
     feed_blocks: FeedBlocks,
 }
@@ -81,7 +81,7 @@ impl Answers {
         }
         let (directory, exists) = (archive.directory().to_owned(), archive.file_of(height).is_some());
         let missing = || Unanswered::NotFound(ArchiveError::FileMissing { directory, height }.to_string());
-        (exists || height <= self.root).then_some(()).ok_or_else(missing)
+        (exists || height <= self.before_first).then_some(()).ok_or_else(missing)
     }
 
     fn transaction(
@@ -113,7 +113,7 @@ impl Answers {
             }
         }
         let archive = self.records.archive();
-        let (last, gaps) = (archive.last(), archive.gaps(self.root));
+        let (last, gaps) = (archive.last(), archive.gaps(self.before_first));
         let gaps =
             gaps.iter().map(|(from, to)| format!("; the files with heights {from} to {to} are not here"));
         let none = || format!("no transaction {id} is in the archive, which ends with height {last}");
@@ -122,7 +122,7 @@ impl Answers {
 
     fn feed(&mut self, query: &FeedQuery) -> Result<FeedAnswer, Unanswered> {
         let last = self.records.archive().last();
-        let query = FeedQuery { from: query.from.max(Cursor::at(self.root.next())), ..*query };
+        let query = FeedQuery { from: query.from.max(Cursor::at(self.before_first.next())), ..*query };
         let from = query.from.height;
         if from <= last {
             self.is_there(from)?;
@@ -131,13 +131,13 @@ impl Answers {
         let reader = JournalReader { records: &self.records, index: &index, network: self.records.network() };
         let read = reader.feed(&query, last, &mut self.feed_blocks, &|| false);
         // What came from other chains follows from the two heights before.
-        let needs_origin = self.root.0 > 0 && from.0 <= self.root.0 + 2;
+        let needs_origin = self.before_first.0 > 0 && from.0 <= self.before_first.0 + 2;
         read.map_err(|error| match error {
             error if needs_origin => Unanswered::NotFound(format!(
                 "what came from other chains at height {from} or at the next one follows from blocks of the network before, \
                  which was rebuilt at height {}: go on with --from {} ({error})",
-                self.root,
-                Cursor::at(Height(self.root.0 + 3))
+                self.before_first,
+                Cursor::at(Height(self.before_first.0 + 3))
             )),
             error => error.into(),
         })

@@ -29,12 +29,12 @@ const FILE_BYTES: u64 = 64 << 20;
 /// What is left to others on the disk of an archive.
 const ROOM_LEFT_BYTES: u64 = 64 << 20;
 /// What a process leaves to the next one.
-pub(super) const NOTE: &str = "archived.json";
+pub(super) const PROGRESS_FILE: &str = "archived.json";
 
 /// Where the next process goes on. The files of the archive count; this saves reading the journal from its beginning,
 /// and tells that a file was taken away.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Note {
+pub(super) struct ArchiveProgress {
     /// The last height of the archive.
     pub(super) height: Height,
     /// The public key of the validator whose journal it was, and where it has to be read from.
@@ -82,19 +82,19 @@ impl Archiver {
             keep_state(directory, genesis, &genesis_file.with_file_name(STATE_FILE))?;
         }
         let tip = end_of(directory, &network)?.unwrap_or_else(|| Tip::genesis(genesis));
-        let note = note(directory);
-        if let Some(note) = note.as_ref().filter(|note| note.height > tip.height) {
+        let progress = progress(directory);
+        if let Some(progress) = progress.as_ref().filter(|progress| progress.height > tip.height) {
             return Err(ArchiveError::LastFileMissing {
                 directory: directory.to_owned(),
-                height: note.height,
+                height: progress.height,
             }
             .into());
         }
-        let noted = note.filter(|note| note.position > 0);
-        let noted = noted.map(|note| (note.validator.0, Position::from_raw(note.position)));
+        let read_to = progress.filter(|progress| progress.position > 0);
+        let read_to = read_to.map(|at| (at.validator.0, Position::from_raw(at.position)));
         let verifier = ordering::verifier(genesis.network(), &tip.members).map_err(VerifyError::Committee)?;
         let (height, block) = (tip.height, tip.digest);
-        let heights = Heights::open(data, &network, verifier, tip, noted)?;
+        let heights = Heights::open(data, &network, verifier, tip, read_to)?;
         let directory = directory.to_owned();
         let (writer, file_bytes) = (None, FILE_BYTES);
         Ok(Self { directory, network, heights, writer, height, block, file_bytes, _lock: lock })
@@ -166,10 +166,11 @@ impl Archiver {
         let Some(writer) = self.writer.take() else { return Ok(()) };
         let written = writer.finish()?;
         self.height = written.last;
-        let (validator, position) = self.heights.noted();
-        let note = Note { height: self.height, validator: Digest(validator), position: position.raw() };
-        let note = serde_json::to_vec_pretty(&note).expect("numbers and digests");
-        replace(&self.directory.join(NOTE), &note)?;
+        let (validator, position) = self.heights.read_to();
+        let progress =
+            ArchiveProgress { height: self.height, validator: Digest(validator), position: position.raw() };
+        let progress = serde_json::to_vec_pretty(&progress).expect("numbers and digests");
+        replace(&self.directory.join(PROGRESS_FILE), &progress)?;
         told(written);
         Ok(())
     }
@@ -224,7 +225,7 @@ fn keep_state(directory: &Path, genesis: &Genesis, from: &Path) -> anyhow::Resul
     let state = FetchedState::read(genesis.network(), &bytes[..]);
     let state = state.map_err(ArchiveError::io("reading", from))?;
     // A later state of the network holds as well, and the archive would lack what is below it.
-    let expected = genesis.root().0;
+    let expected = genesis.first_parent().0;
     if state.height() != expected {
         let (height, from) = (state.height(), from.display());
         anyhow::bail!(
@@ -251,6 +252,6 @@ fn end_of(directory: &Path, network: &Digest) -> Result<Option<Tip>, ArchiveErro
 }
 
 /// What the last process left. One that cannot be read is as good as none.
-pub(super) fn note(directory: &Path) -> Option<Note> {
-    serde_json::from_slice(&fs::read(directory.join(NOTE)).ok()?).ok()
+pub(super) fn progress(directory: &Path) -> Option<ArchiveProgress> {
+    serde_json::from_slice(&fs::read(directory.join(PROGRESS_FILE)).ok()?).ok()
 }

@@ -9,7 +9,7 @@ use engine::store::{Position, Record};
 use engine::types::{Digest, Genesis, Height};
 use serde::Serialize;
 
-use super::archiver::NOTE;
+use super::archiver::PROGRESS_FILE;
 use super::error::{ArchiveError, Flaw};
 use super::records::{batch_record, block_record, height_of, place_of};
 use super::{Archive, ArchiveFile};
@@ -33,8 +33,8 @@ impl ArchivedFile {
     #[must_use]
     pub fn list(archive: &Archive, genesis: &Genesis, progress: &dyn Fn(u64, u64)) -> Vec<Self> {
         let (mut listed, network) = (Vec::new(), genesis.network());
-        let (root, block) = genesis.root();
-        let (mut next, mut block) = (root.next(), Some(block));
+        let (before_first, block) = genesis.first_parent();
+        let (mut next, mut block) = (before_first.next(), Some(block));
         for (place, (first, last)) in archive.files.iter().copied().enumerate() {
             progress(place as u64, archive.files.len() as u64);
             if first > next {
@@ -68,8 +68,9 @@ impl ArchivedFile {
             block = end.map(|(_, end)| end);
         }
         let (file, first) = (archive.directory.clone(), next);
-        listed.extend(archive.noted.filter(|noted| *noted >= next).map(|last| {
-            let wrong = Some(format!("no file has these heights, which were archived, as {NOTE} says"));
+        listed.extend(archive.recorded_last_height.filter(|last| *last >= next).map(|last| {
+            let wrong =
+                Some(format!("no file has these heights, which were archived, as {PROGRESS_FILE} says"));
             Self { file, first, last, wrong }
         }));
         listed
@@ -118,8 +119,8 @@ impl AuditedArchive {
     #[must_use]
     pub fn new(archive: Archive, genesis: &Genesis) -> Self {
         let left = archive.files.iter().copied().collect();
-        let (network, (root, _)) = (*genesis.network(), genesis.root());
-        Self { archive, network, left, open: None, next: root.next() }
+        let (network, (before_first, _)) = (*genesis.network(), genesis.first_parent());
+        Self { archive, network, left, open: None, next: before_first.next() }
     }
 
     fn finding(&self, error: ArchiveError) -> Finding {
@@ -152,7 +153,7 @@ impl AuditedArchive {
         let heights = self.left.pop_front();
         let is_missing = match heights {
             Some((first, _)) => first > self.next,
-            None => self.archive.noted.is_some_and(|noted| noted >= self.next),
+            None => self.archive.recorded_last_height.is_some_and(|last| last >= self.next),
         };
         if is_missing {
             let (directory, height) = (self.archive.directory().to_owned(), self.next);

@@ -26,7 +26,7 @@ pub enum ArchiveError {
     NoArchive(PathBuf),
     /// The archive lies in what is archived.
     #[error("{}: this lies in the data directory itself, and would be lost with it: name another directory", .0.display())]
-    Within(PathBuf),
+    InsideData(PathBuf),
     /// Another process archives into the directory.
     #[error("{}: another `millrace archive` writes this archive; let one of them do it", .0.display())]
     InUse(PathBuf),
@@ -176,7 +176,7 @@ impl ArchiveError {
         matches!(
             self,
             Self::NoArchive(_)
-                | Self::Within(_)
+                | Self::InsideData(_)
                 | Self::InUse(_)
                 | Self::OtherNetwork { .. }
                 | Self::LastFileMissing { .. }

@@ -23,12 +23,12 @@ const POLL: Duration = Duration::from_secs(1);
 pub fn archive(args: &ArchiveArgs) -> Result<bool> {
     verify::check_data(&args.data)?;
     if lies_within(&args.to, &args.data) {
-        return Err(ArchiveError::Within(args.to.clone()).into());
+        return Err(ArchiveError::InsideData(args.to.clone()).into());
     }
     let file = genesis_file_beside(&args.data, args.genesis.as_deref())?;
     let genesis = genesis::load(&file)?;
     let mut archiver = Archiver::open(&args.data, &args.to, (&genesis, &file))?;
-    let (first, begin) = (archiver.height().next(), grouped(genesis.root().0.next().0));
+    let (first, begin) = (archiver.height().next(), grouped(genesis.first_parent().0.next().0));
     let mut files = Vec::new();
     let mut told = |written: Written| {
         let Written { first, last, bytes, plain_bytes } = written;

@@ -55,7 +55,7 @@ pub(super) struct Tip {
 impl Tip {
     /// Before the first height.
     pub fn genesis(genesis: &Genesis) -> Self {
-        let (height, digest) = genesis.root();
+        let (height, digest) = genesis.first_parent();
         let members = Members::of_genesis(genesis);
         let cut = vec![Head::NONE; members.list.len()];
         Self { height, digest, cut, members: Arc::new(members) }
@@ -101,14 +101,14 @@ pub(super) struct Heights {
 }
 
 impl Heights {
-    /// Reads the journal in a data directory behind `tip`, from a position on that an earlier process has noted for the
-    /// journal of a validator. `verifier` is that of the members of `tip`.
+    /// Reads the journal in a data directory behind `tip`, from a position on that an earlier process has recorded for
+    /// the journal of a validator. `verifier` is that of the members of `tip`.
     pub fn open(
         data: &Path,
         network: &Digest,
         verifier: Verifier,
         tip: Tip,
-        noted: Option<([u8; 32], Position)>,
+        read_to: Option<([u8; 32], Position)>,
     ) -> Result<Self, ArchiveError> {
         let journal = data.join("journal");
         let (validator, replay) = inspect(&journal, network)?;
@@ -128,7 +128,7 @@ impl Heights {
             is_hinted: false,
             failures: 0,
         };
-        heights.seek(noted.filter(|(of, _)| *of == validator).map(|(_, position)| position));
+        heights.seek(read_to.filter(|(of, _)| *of == validator).map(|(_, position)| position));
         Ok(heights)
     }
 
@@ -140,7 +140,7 @@ impl Heights {
 
     /// The validator whose journal it is, and from where on it has to be read for what follows the last height with a
     /// certificate.
-    pub fn noted(&self) -> ([u8; 32], Position) {
+    pub fn read_to(&self) -> ([u8; 32], Position) {
         let waiting = self.waiting.values().map(|(_, position)| *position);
         let unproven = self.unproven.iter().map(|(_, position)| *position);
         (self.validator, waiting.chain(unproven).fold(self.at, Position::min))
@@ -167,9 +167,9 @@ impl Heights {
                 Err(error) => error,
             };
             let from = match &error {
-                // What was noted may be of an earlier life of this journal.
+                // What was recorded may be of an earlier life of this journal.
                 ArchiveError::Gap { .. } if self.is_hinted => None,
-                ArchiveError::Journal(_) => Some(self.noted().1),
+                ArchiveError::Journal(_) => Some(self.read_to().1),
                 _ => return Err(error),
             };
             // A list of segments can be read while one of them gets another name.

@@ -62,8 +62,8 @@ fn heights_of(name: &str) -> Option<(Height, Height)> {
 pub struct Archive {
     directory: PathBuf,
     files: Vec<(Height, Height)>,
-    /// The last height that was archived here, if the process that did it has left a note: there must be a file of it.
-    noted: Option<Height>,
+    /// The last height that was archived here, if the process that did it has recorded it: there must be a file of it.
+    recorded_last_height: Option<Height>,
 }
 
 impl Archive {
@@ -72,14 +72,14 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError::Io`]: it cannot be read.
     fn list(directory: &Path) -> Result<Self, ArchiveError> {
-        // First the note: a file is durable before it is noted, and more may be archived meanwhile.
-        let noted = archiver::note(directory).map(|note| note.height);
+        // First the record of progress: a file is durable before it is recorded, and more may be archived meanwhile.
+        let recorded_last_height = archiver::progress(directory).map(|progress| progress.height);
         let names = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let names = names.map_err(ArchiveError::io("reading", directory))?;
         let mut files: Vec<_> =
             names.iter().filter_map(|entry| heights_of(entry.file_name().to_str()?)).collect();
         files.sort_unstable();
-        Ok(Self { directory: directory.to_owned(), files, noted })
+        Ok(Self { directory: directory.to_owned(), files, recorded_last_height })
     }
 
     /// Lists an archive.
@@ -122,9 +122,9 @@ impl Archive {
         last().unwrap_or(Height(0))
     }
 
-    /// The heights above the one with which the network begins, and below the last one, that no file has.
-    fn gaps(&self, root: Height) -> Vec<(Height, Height)> {
-        let mut next = root.next();
+    /// The heights from the first block of the network to the last one here that no file has.
+    fn gaps(&self, before_first: Height) -> Vec<(Height, Height)> {
+        let mut next = before_first.next();
         let mut gaps = Vec::new();
         for (first, last) in &self.files {
             if *first > next {

@@ -201,7 +201,7 @@ fn files_that_are_missing_are_named_and_the_others_are_whole() {
 }
 
 #[test]
-fn the_last_file_is_missed_by_what_the_archiver_has_noted() {
+fn verify_notices_that_the_last_file_is_missing() {
     let mut rig = Rig::new();
     (0..30).for_each(|_| rig.commit(3, true));
     pass(&rig, 4_000);
@@ -214,7 +214,7 @@ fn the_last_file_is_missed_by_what_the_archiver_has_noted() {
     assert!(finding.found.contains("the archive has no file with height"), "{finding}");
     // What is archived after an archive was listed is no part of it.
     let listed = Archive::open(&archive).unwrap();
-    assert_eq!((listed.noted, listed.last() < Height(30)), (Some(Height(30)), true));
+    assert_eq!((listed.recorded_last_height, listed.last() < Height(30)), (Some(Height(30)), true));
     fs::remove_file(archive.join("archived.json")).unwrap();
     assert!(wrongs(&rig, &archive).is_empty() && audit(&rig, &archive, false).ok);
     pass(&rig, 4_000);

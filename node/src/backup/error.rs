@@ -13,7 +13,7 @@ pub enum BackupError {
     Exists(PathBuf),
     /// The target lies in what is backed up.
     #[error("{}: this lies in the data directory itself, and would be lost with it: choose a place outside", .0.display())]
-    Within(PathBuf),
+    InsideData(PathBuf),
     /// There is no backup at this place, or it was not finished.
     #[error("{}: there is no {} in it: it is no backup, or one that was cut short. Use another one", .0.display(), super::MANIFEST)]
     NoBackup(PathBuf),
@@ -27,7 +27,7 @@ pub enum BackupError {
     },
     /// A file of the backup is not as it was written.
     #[error("{}: {what}: this backup is damaged; use another one", file.display())]
-    Damaged {
+    BackupDamaged {
         /// The file.
         file: PathBuf,
         /// What is wrong with it.
@@ -35,10 +35,10 @@ pub enum BackupError {
     },
     /// A file of the data directory cannot be read.
     #[error(
-        "{}: {what}: nothing was backed up. Leave the validator running: it repairs what has rotted when it next scrubs, \
-         and `millrace query status` says so; then back up again", file.display()
+        "{}: {what}: nothing was backed up. Leave the validator running: its scrubber repairs the journal from other \
+         validators, and sets damaged checkpoints aside. Try again when its log says that this is done", file.display()
     )]
-    Rotten {
+    SourceDamaged {
         /// The file.
         file: PathBuf,
         /// What is wrong with it.
@@ -83,7 +83,10 @@ impl BackupError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::Exists(_) | Self::Within(_) | Self::NoBackup(_) | Self::Journal(StoreError::NoLog { .. })
+            Self::Exists(_)
+                | Self::InsideData(_)
+                | Self::NoBackup(_)
+                | Self::Journal(StoreError::NoLog { .. })
         )
     }
 }

@@ -43,7 +43,7 @@ pub fn backup(data: &Path, to: &Path, told: &mut dyn FnMut(u64)) -> Result<Backu
         return Err(BackupError::Exists(to.to_owned()));
     }
     if lies_within(to, data) {
-        return Err(BackupError::Within(to.to_owned()));
+        return Err(BackupError::InsideData(to.to_owned()));
     }
     let place = unfinished(to);
     for attempt in 1.. {
@@ -69,7 +69,7 @@ fn may_have_been_pruned(error: &BackupError) -> bool {
     match error {
         BackupError::Journal(error) => !matches!(error, StoreError::NoLog { .. } | StoreError::Format { .. }),
         BackupError::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
-        BackupError::Rotten { .. } | BackupError::Changed(_) | BackupError::NoCheckpoint(_) => true,
+        BackupError::SourceDamaged { .. } | BackupError::Changed(_) | BackupError::NoCheckpoint(_) => true,
         _ => false,
     }
 }
@@ -107,7 +107,8 @@ fn attempt_once(data: &Path, place: &Path, told: &mut dyn FnMut(u64)) -> Result<
         copying.whole(name)?;
     }
     let files = copying.files;
-    let (records, checkpoint) = read_back(place, of, end).map_err(|error| at_source(error, (place, data)))?;
+    let (records, checkpoint) =
+        read_back(place, of, end).map_err(|error| error_about_source(error, (place, data)))?;
     let manifest = Manifest::new((of.0, Digest(of.1)), checkpoint, end - first, files);
     for directory in [place.join("journal"), place.join("checkpoints")] {
         sync(&directory)?;
@@ -117,10 +118,10 @@ fn attempt_once(data: &Path, place: &Path, told: &mut dyn FnMut(u64)) -> Result<
 }
 
 /// The same error about the file that was copied, if that is wrong as well.
-fn at_source(error: BackupError, (place, data): (&Path, &Path)) -> BackupError {
+fn error_about_source(error: BackupError, (place, data): (&Path, &Path)) -> BackupError {
     let source = |file: &Path| file.strip_prefix(place).map(|name| data.join(name)).ok();
     let (copied, what) = match &error {
-        BackupError::Damaged { file, what } => (file, what.clone()),
+        BackupError::BackupDamaged { file, what } => (file, what.clone()),
         BackupError::Journal(StoreError::Corrupt { path, offset, expected, found }) => {
             (path, format!("damaged at byte {offset}: expected {expected}, found {found}"))
         }
@@ -132,7 +133,7 @@ fn at_source(error: BackupError, (place, data): (&Path, &Path)) -> BackupError {
     };
     match source(copied) {
         None => error,
-        Some(file) if is_same(copied, &file) => BackupError::Rotten { file, what },
+        Some(file) if is_same(copied, &file) => BackupError::SourceDamaged { file, what },
         Some(file) => BackupError::Changed(file),
     }
 }
@@ -163,13 +164,13 @@ fn read_back(
     let (_, mut replay) = Log::inspect(&journal, Lock::None)?;
     if replay.end().raw() < end {
         let what = format!("its journal ends at {}, and {end} bytes were copied", replay.end().raw());
-        return Err(BackupError::Damaged { file: journal, what });
+        return Err(BackupError::BackupDamaged { file: journal, what });
     }
     let directory = place.join("checkpoints");
     let files = Directory::of(&directory, network, validator);
     let mut newest = None;
     for height in files.newest_first().unwrap_or_default() {
-        let damaged = |what: String| BackupError::Damaged { file: files.file(height), what };
+        let damaged = |what: String| BackupError::BackupDamaged { file: files.file(height), what };
         let checkpoint = files.whole(height).map_err(|error| damaged(error.to_string()))?;
         if newest.is_none() && checkpoint.replay_from >= replay.released() {
             replay.seek(checkpoint.replay_from).map_err(|error| damaged(error.to_string()))?;

@@ -124,7 +124,7 @@ pub(super) fn copy(from: &Path, to: &Path, bytes: u64, length: u64) -> Result<Di
     .map_err(BackupError::io("copying", from))?;
     if copied < bytes {
         let what = format!("it ends at byte {copied}, and {bytes} are needed");
-        return Err(BackupError::Damaged { file: from.to_owned(), what });
+        return Err(BackupError::BackupDamaged { file: from.to_owned(), what });
     }
     each_piece(&mut std::io::repeat(0).take(length - bytes), |piece| {
         hasher.update(piece);

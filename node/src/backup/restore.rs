@@ -41,7 +41,7 @@ fn check(backup: &Path, manifest: &Manifest) -> Result<(), BackupError> {
     let mut listed = BTreeSet::new();
     for BackedUp { path, bytes, sha256 } in &manifest.files {
         let file = backup.join(path);
-        let damaged = |what: String| BackupError::Damaged { file: file.clone(), what };
+        let damaged = |what: String| BackupError::BackupDamaged { file: file.clone(), what };
         let (found, length) = digest(&file).map_err(|error| damaged(error.to_string()))?;
         if length != *bytes {
             return Err(damaged(format!("it has {length} bytes, and {bytes} were written")));
@@ -53,9 +53,10 @@ fn check(backup: &Path, manifest: &Manifest) -> Result<(), BackupError> {
     }
     let all = below(backup, Path::new(""))?;
     match all.iter().find(|path| !listed.contains(*path) && **path != Path::new(MANIFEST)) {
-        Some(path) => {
-            Err(BackupError::Damaged { file: backup.join(path), what: "it was not in this backup".into() })
-        }
+        Some(path) => Err(BackupError::BackupDamaged {
+            file: backup.join(path),
+            what: "it was not in this backup".into(),
+        }),
         None => Ok(()),
     }
 }
@@ -89,7 +90,10 @@ fn fill(
         fs::create_dir_all(directory).map_err(BackupError::io("making", directory))?;
         directories.insert(directory.to_owned());
         if copy(&from, &to, *bytes, *bytes)? != *sha256 {
-            return Err(BackupError::Damaged { file: from, what: "it changes while it is read".into() });
+            return Err(BackupError::BackupDamaged {
+                file: from,
+                what: "it changes while it is read".into(),
+            });
         }
         copied += bytes;
         told(copied);

@@ -72,7 +72,7 @@ fn what_is_read_in_the_place_of_rot_is_in_the_backup() {
     let rot = scrub.by_ref().any(|record| record.is_err()).then(|| scrub.skip_rot().unwrap()).unwrap();
     fs::remove_dir_all(&to).unwrap();
     match backup(&data, &to, &mut |_| {}).unwrap_err() {
-        BackupError::Rotten { file: named, .. } => assert_eq!(named, file, "the source, not the copy"),
+        BackupError::SourceDamaged { file: named, .. } => assert_eq!(named, file, "the source, not the copy"),
         other => panic!("{other}"),
     }
     let records = whole.into_iter().filter(|record| (rot.from..rot.until).contains(&record.position));
@@ -92,7 +92,7 @@ fn nothing_is_overwritten() {
     let nothing = backup(&directory.path().join("nothing"), &directory.path().join("b"), &mut |_| {});
     assert!(nothing.unwrap_err().is_usage());
     let within = backup(&data, &data.join("some/backup"), &mut |_| {}).unwrap_err();
-    assert!(matches!(within, BackupError::Within(_)) && within.is_usage(), "{within}");
+    assert!(matches!(within, BackupError::InsideData(_)) && within.is_usage(), "{within}");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn each_file_that_is_damaged_lost_or_added_is_named_and_nothing_is_restored() {
     let (directory, _log, to) = scene();
     let place = directory.path().join("restored");
     let refused = |file: &Path| match restore(&to, &place, &mut |_| {}) {
-        Err(BackupError::Damaged { file: named, .. }) => {
+        Err(BackupError::BackupDamaged { file: named, .. }) => {
             assert_eq!(named, file);
             assert!(!place.exists() && !unfinished(&place).exists());
         }

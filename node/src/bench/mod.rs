@@ -52,7 +52,7 @@ const SETTLE_POLL: Duration = Duration::from_millis(100);
 pub fn bench(args: &BenchArgs) -> Result<bool> {
     check(args)?;
     let json = args.json.as_deref().map(Output::open).transpose()?;
-    args.report.as_deref().map(report_directory).transpose()?;
+    args.report.as_deref().map(prepare_report_directory).transpose()?;
     let options = InitOptions {
         name: "bench".into(),
         validators: args.validators,
@@ -394,15 +394,15 @@ fn fill(report: &mut BenchReport, outcome: &LoadOutcome, window: &Window) {
     report.bytes_per_tx = BytesPerTx { wire: wire as f64 / committed, disk: disk as f64 / committed };
 }
 
-fn unwritten(directory: &Path) -> String {
+fn cannot_write_report(directory: &Path) -> String {
     format!("cannot write the report into {}", directory.display())
 }
 
 /// Makes the directory of a report, and tries whether its files can be written, before the work that they tell of.
-fn report_directory(directory: &Path) -> Result<()> {
-    fs::create_dir_all(directory).with_context(|| unwritten(directory))?;
+fn prepare_report_directory(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).with_context(|| cannot_write_report(directory))?;
     // It leaves nothing that was not there.
-    Output::open(&directory.join("report.json")).map(drop).with_context(|| unwritten(directory))
+    Output::open(&directory.join("report.json")).map(drop).with_context(|| cannot_write_report(directory))
 }
 
 fn present(report: &BenchReport, json: Option<Output>, directory: Option<&Path>) -> Result<()> {
@@ -411,7 +411,7 @@ fn present(report: &BenchReport, json: Option<Output>, directory: Option<&Path>)
     }
     json.map(|json| json.write(&report.to_json())).transpose()?;
     if let Some(directory) = directory {
-        report.write_dir(directory).with_context(|| unwritten(directory))?;
+        report.write_dir(directory).with_context(|| cannot_write_report(directory))?;
         println!("report in {}", directory.display());
     }
     Ok(())

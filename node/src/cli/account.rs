@@ -62,7 +62,7 @@ pub struct RequestArgs {
     /// The chain that is to have the account.
     #[arg(long, value_name = "CHAIN")]
     pub chain: u32,
-    /// The account that will open it; without, the registrar by the genesis of --network.
+    /// The account that will open it; without it, the registrar by the genesis of --network.
     #[arg(long, value_name = "ACCOUNT")]
     pub registrar: Option<u64>,
     /// The file to make.
@@ -242,7 +242,7 @@ pub struct ProtectArgs {
     /// How many of the guardians must want the same key.
     #[arg(long, value_name = "NUMBER", requires = "guardians")]
     pub threshold: Option<u8>,
-    /// Nobody may, from now on.
+    /// Name nobody any more: from then on nobody can recover the account.
     #[arg(long, conflicts_with_all = ["recovery_key", "guardians"])]
     pub nobody: bool,
     /// How it is signed and submitted.
@@ -284,8 +284,8 @@ pub struct RecoverArgs {
     /// The passphrase of the recovery key's file is the first line of this file.
     #[arg(long, value_name = "FILE", requires = "with_recovery_key")]
     pub recovery_passphrase_file: Option<PathBuf>,
-    /// How many changes the account has begun, as `millrace query account` says; without, the validators of --network
-    /// are asked.
+    /// How many changes the account has begun, as `millrace query account` says; without it, the validators of
+    /// --network are asked.
     #[arg(long, value_name = "NUMBER")]
     pub changes: Option<u64>,
     /// How it is signed and submitted.
@@ -307,8 +307,8 @@ pub struct CancelArgs {
     /// The account.
     #[arg(value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
     pub account: Place,
-    /// The number of the change, as `millrace query account` says; without, the validators of --network are asked which
-    /// one is in its lock window now.
+    /// The number of the change, as `millrace query account` says; without it, the validators of --network are asked
+    /// which one is in its lock window now.
     #[arg(long, value_name = "NUMBER")]
     pub change: Option<u64>,
     /// How it is signed and submitted.

@@ -48,8 +48,8 @@ pub struct ArchiveArgs {
     /// Go on beside the validator.
     #[arg(long)]
     pub follow: bool,
-    /// With --follow: after so many seconds also what is less than a whole file, which is 64 MiB uncompressed, gets
-    /// one.
+    /// With --follow: after so many seconds a file is closed even if it is not full. A full file has 64 MiB
+    /// uncompressed.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, requires = "follow")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub every: u64,

@@ -70,8 +70,8 @@ pub struct ChainListArgs {
 
 /// Issue money: it is new, on an account of the chain.
 ///
-/// Only the chain's issuer can, and never so much that more is issued than burned
-/// by the chain's cap. Both sums are public and provable.
+/// Only the chain's issuer can. What is issued minus what is burned never exceeds
+/// the chain's cap. Both sums are public and provable.
 ///
 /// Example:
 ///   millrace chain issue --to 1:7 --amount 1000 --network /tmp/mill
@@ -122,7 +122,7 @@ pub struct ProposingArgs {
     /// For how many minutes from now others can approve it.
     #[arg(long, value_name = "MINUTES", default_value_t = 7 * 24 * 60, value_parser = clap::value_parser!(u64).range(1..=527_040))]
     pub for_minutes: u64,
-    /// Which version of the administrators this is for; without, the one that a validator tells, and with --offline
+    /// Which version of the administrators this is for; without it, the one that a validator tells, and with --offline
     /// the first one.
     #[arg(long, value_name = "NUMBER")]
     pub administrators_version: Option<u64>,
@@ -152,10 +152,10 @@ pub struct RoleArgs {
     /// On a chain of the kind "attestations": how many there may be in all.
     #[arg(long, value_name = "NUMBER")]
     pub attestations_cap: Option<u64>,
-    /// Seconds in which an account can cancel another key of its own.
+    /// Seconds until a new key that an account has ordered for itself takes effect; until then it can cancel that.
     #[arg(long, value_name = "SECONDS")]
     pub rekey_window: Option<u32>,
-    /// Seconds in which an account can cancel a recovery.
+    /// Seconds until a recovery takes effect; until then the account can cancel it.
     #[arg(long, value_name = "SECONDS")]
     pub recovery_window: Option<u32>,
     /// How many bytes of the chain's transactions one block may take, 65536 to 8388608 (a whole block).
@@ -189,7 +189,7 @@ pub struct CreateArgs {
     /// What it does: "transfers" or "attestations".
     #[arg(long, value_name = "KIND", value_parser = parse_kind)]
     pub kind: ChainKind,
-    /// What its balances are balances of; without, UNIT for transfers.
+    /// What its balances are balances of; without it, UNIT for transfers.
     #[arg(long, value_name = "NAME")]
     pub asset: Option<Asset>,
     /// The public key of a first account, in hexadecimal; up to 8, in the order of the accounts' numbers.
@@ -393,7 +393,7 @@ pub struct RemoveArgs {
     /// Its place or its name (`millrace chain members`), or the key of its votes.
     #[arg(value_name = "PLACE|NAME|KEY")]
     pub who: Leaver,
-    /// Fewer than four may remain, of whom none may fail.
+    /// Allow fewer than four validators to remain: such a network stops as soon as one of them fails.
     #[arg(long)]
     pub below_four: bool,
     /// Who proposes it.
@@ -451,7 +451,7 @@ pub struct ApproveArgs {
     /// The administrator who approves and signs.
     #[arg(long = "as", value_name = "ACCOUNT")]
     pub administrator: u64,
-    /// Which version of the administrators this is for; without, the one that a validator tells, and with --offline
+    /// Which version of the administrators this is for; without it, the one that a validator tells, and with --offline
     /// the first one.
     #[arg(long, value_name = "NUMBER")]
     pub administrators_version: Option<u64>,

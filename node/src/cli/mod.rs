@@ -223,8 +223,8 @@ pub enum NetworkCommand {
 /// machine), the accounts of each chain, genesis.header (all that a stranger
 /// needs to check proofs; its SHA-256 is the network id), customers.seed (the
 /// secret behind every account's key: this is a network for test money) and one
-/// directory for each validator. `millrace key derive` writes the key of one account
-/// into a file.
+/// directory for each validator. `millrace key derive` writes the key of one
+/// account into a file.
 ///
 /// Examples:
 ///   millrace network init /tmp/mill
@@ -305,14 +305,15 @@ pub enum ChainsArg {
 
 /// Start the validators of a network, in the background.
 ///
-/// Starts every validator that is not running, with its output in
-/// validator-N/node.log and its process id in validator-N/node.pid, waits until
-/// each answers clients and is connected to a quorum (an observer: to one member; a
-/// removed validator need only answer), and prints the endpoints
-/// with the exact lines that load, question and stop the network. Validators that
-/// replay their journals are waited for as long as they make progress. One that
-/// ends, or makes no progress for a minute, is named with the end of its log; the
-/// others go on.
+/// Starts every validator that is not running. Its output goes to
+/// validator-N/node.log, and its process id to validator-N/node.pid. Waits until
+/// each validator answers clients and is connected to a quorum (an observer: to one
+/// member; a removed validator only has to answer). Then prints the endpoints, and
+/// the lines that load, question and stop the network.
+///
+/// A validator that replays its journal is waited for as long as it makes
+/// progress. One that ends, or makes no progress for a minute (--patience), is
+/// named with the end of its log. The others go on.
 ///
 /// Examples:
 ///   millrace network up /tmp/mill
@@ -514,7 +515,7 @@ pub struct MembersArgs {
     /// The network's directory, as `network init` made it.
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
-    /// Only these validators, by their indices, with commas between them; all, if nothing is said.
+    /// Only these validators, by their numbers in network.toml, with commas between them; all, if nothing is said.
     #[arg(long, value_name = "INDEX", value_delimiter = ',')]
     pub only: Vec<u16>,
     /// Print JSON.
@@ -528,19 +529,19 @@ pub struct MembersArgs {
 /// it: every checksum, batch digest, author's signature, finalization
 /// certificate and transaction signature is checked; every block is executed
 /// again by the slow executor that is the definition; roots, balances and
-/// sequences are compared. The first wrong byte is reported with its file and offset, what
-/// was expected there and what was found. Where the journal was pruned, the audit
-/// begins with the oldest checkpoint. All checkpoints are listed, each with what
-/// is wrong with it.
+/// sequences are compared. The first wrong byte is reported with its file and
+/// offset, what was expected there and what was found. Where the journal was
+/// pruned, the audit begins with the oldest checkpoint. All checkpoints are listed,
+/// each with what is wrong with it.
 ///
 /// With --archive the audit begins with the genesis, goes through the archive, and
 /// on with the journal where the archive ends. Every byte of each file of the
 /// archive is checked by itself, too: which are damaged, missing, of another
 /// network or out of sequence. The archive can be on a read-only file system.
 ///
-/// With --map nothing is audited: every byte is read, and shown is which file has
-/// what, what is rotten, and what is read from a repair instead. A copy of the
-/// directory is enough, without the genesis.
+/// With --map nothing is audited. Every byte is read, and the output says for each
+/// file what it has, what is rotten, and what is read from a repair instead. A copy
+/// of the directory is enough, without the genesis.
 ///
 /// The genesis is found through the node.toml beside the data directory, or
 /// named with --genesis.

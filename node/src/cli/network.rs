@@ -216,7 +216,8 @@ pub(super) fn up(args: &UpArgs) -> Result<bool> {
     });
     if !is_whole && reached.max().is_some_and(|reached| reached < quorum) {
         println!(
-            "\nso far they reach fewer than {quorum} validators, a quorum: until then nothing is committed"
+            "\nthese validators reach fewer than {quorum} validators so far; nothing is committed before they reach a \
+             quorum of {quorum}"
         );
     }
     let directory = quoted(&args.directory);

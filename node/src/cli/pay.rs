@@ -28,7 +28,7 @@ pub struct Place {
 ///
 /// With --payments, up to 1,000 accounts of the payer's chain are paid under one
 /// signature: all of them, or, if one payment fails, none. The file has a payment
-/// a line: an account, a comma, an amount; lines that begin with # say nothing.
+/// a line: an account, a comma, an amount; lines that begin with # are comments.
 /// Within a chain a memo of up to 256 bytes can go with it, or the SHA-256 of
 /// something longer; everybody can read it.
 ///
@@ -99,7 +99,7 @@ pub struct SigningArgs {
     #[arg(long, value_name = "DIR", required_unless_present = "network_id", conflicts_with = "network_id")]
     pub network: Option<PathBuf>,
     /// With --network: which validator to submit to, by its number in network.toml or by its name in `chain members`;
-    /// without, the first member that answers.
+    /// without it, the first member that answers.
     #[arg(long, value_name = "INDEX|NAME", requires = "network", conflicts_with = "endpoint")]
     pub validator: Option<Named>,
     /// The address for clients of a validator. Needed without --network, or if network.toml does not list it.
@@ -121,10 +121,10 @@ pub struct SigningArgs {
     /// Your own reference, at most 12 bytes.
     #[arg(long, value_name = "TEXT")]
     pub reference: Option<String>,
-    /// The nonce; without, the account's next one.
+    /// The nonce; without it, the account's next one.
     #[arg(long)]
     pub nonce: Option<u64>,
-    /// The last height at which it may execute; without, 1,000 above the present one.
+    /// The last height at which it may execute; without it, 1,000 above the present one.
     #[arg(long, value_name = "HEIGHT")]
     pub expiry: Option<u64>,
     /// With --offline: the version of the signing account's key.
@@ -183,7 +183,8 @@ pub struct SubmitArgs {
 /// Which account orders, and how that is signed and submitted.
 #[derive(Debug, Clone, Args)]
 pub struct AuthorityArgs {
-    /// The account that orders and signs; without, the one that holds the role now: a validator of --network says it.
+    /// The account that orders and signs; without it, the one that holds the role now: a validator of --network says
+    /// it.
     #[arg(long, value_name = "ACCOUNT")]
     pub authority: Option<u64>,
     /// How it is signed and submitted.

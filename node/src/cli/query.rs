@@ -162,7 +162,7 @@ pub enum Question {
         proof: Option<PathBuf>,
     },
     /// Where a transaction is, what it says, and what became of it. A validator looks through the last 65,536 packets,
-    /// and remembers the blocks of most of the last million transactions; `history` finds any.
+    /// and remembers the blocks of almost all of the last half million transactions; `history` finds any.
     Transaction {
         /// The transaction's id, 64 hexadecimal digits.
         id: engine::types::TransactionId,

@@ -70,7 +70,7 @@ pub struct ReserveArgs {
     /// After so many seconds the payer has it back; at most 31,622,400, which is 366 days.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(LOCK_WINDOW_SECONDS_MAX)))]
     pub seconds: u32,
-    /// The account of the same chain that settles it; without, the payee.
+    /// The account of the same chain that settles it; without it, the payee.
     #[arg(long, value_name = "ACCOUNT")]
     pub settler: Option<u64>,
     /// What goes with it.
@@ -105,7 +105,7 @@ pub struct SettleArgs {
     /// How much is paid, at least 1.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub amount: u64,
-    /// The account that settles and signs; without, a validator is asked for it.
+    /// The account that settles and signs; without it, a validator is asked for it.
     #[arg(long, value_name = "ACCOUNT")]
     pub by: Option<u64>,
     /// With --offline: the account that it is for.
@@ -136,7 +136,7 @@ pub struct VoidArgs {
     /// The reservation.
     #[arg(value_name = "CHAIN:ACCOUNT/NONCE", value_parser = parse_reserved)]
     pub reservation: Reserved,
-    /// The account that gives it back and signs; without, a validator is asked for the settler.
+    /// The account that gives it back and signs; without it, a validator is asked for the settler.
     #[arg(long, value_name = "ACCOUNT")]
     pub by: Option<u64>,
     /// With --offline: the account that it is for.
@@ -189,7 +189,7 @@ pub struct OfferArgs {
     /// Where the price goes: an account of another chain.
     #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
     pub to: Place,
-    /// The one account of that chain that can take it; without, any.
+    /// The one account of that chain that can take it; without it, any.
     #[arg(long, value_name = "ACCOUNT")]
     pub taker: Option<u64>,
     /// After so many seconds the offer is over; at most 31,622,400, which is 366 days.

@@ -52,8 +52,8 @@ pub struct WhomArgs {
     /// A network's directory, as `network init` made it.
     #[arg(long, value_name = "DIR", global = true)]
     pub network: Option<PathBuf>,
-    /// With --network: which validator, by its number in network.toml or by its name in `chain members`; without, the
-    /// first that answers.
+    /// With --network: which validator, by its number in network.toml or by its name in `chain members`; without it,
+    /// the first that answers.
     #[arg(long, value_name = "INDEX|NAME", global = true)]
     pub validator: Option<Named>,
     /// The address for clients of a validator. Needed without --network, or if network.toml does not list it.

@@ -288,8 +288,8 @@ pub fn init(directory: &Path, options: &InitOptions) -> Result<Network, InitErro
     Ok(network)
 }
 
-/// A directory in which this process alone makes a network. Unless that gets whole, all of it is removed again: half a
-/// network, as a full disk would leave it, is of no use and in the way of the next attempt.
+/// A directory in which this process alone makes a network. What it has written is removed again unless [`Self::keep`]
+/// is called: half a network, as a full disk would leave it, is of no use and in the way of the next attempt.
 pub(super) struct Claim {
     directory: PathBuf,
     /// The directory was made for it.

@@ -100,7 +100,7 @@ pub enum Up {
 }
 
 /// The processes that [`up`] has started. Who holds the lock starts one, or has stopped all of them for good.
-type Started = Arc<Mutex<Vec<(u32, Member)>>>;
+type StartedProcesses = Arc<Mutex<Vec<(u32, Member)>>>;
 
 /// Starts those of the chosen validators, by their places in the network, that are not running, and returns when each
 /// of them is up, or has ended, or has made no progress for as long as `patience`. They go on when the caller ends. Who
@@ -108,7 +108,7 @@ type Started = Arc<Mutex<Vec<(u32, Member)>>>;
 pub fn up(
     (network, chosen): (&Network, &[usize]),
     executable: &Path,
-    begun: &Started,
+    begun: &StartedProcesses,
     patience: Duration,
     tell: &mut dyn FnMut(String),
 ) -> (BTreeMap<usize, Up>, usize) {
@@ -162,7 +162,7 @@ pub fn up(
     (outcomes, quorum)
 }
 
-fn start(member: &Member, executable: &Path, begun: &Started) -> Result<ValidatorProcess, RunError> {
+fn start(member: &Member, executable: &Path, begun: &StartedProcesses) -> Result<ValidatorProcess, RunError> {
     let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
     let mut process = ValidatorProcess::spawn(executable, member, Tie::Detached)?;
     begun.push((process.pid(), member.clone()));
@@ -215,8 +215,8 @@ pub fn wait_ready(
 ///
 /// # Errors
 /// The operating system gave no thread.
-pub fn stop_new_on_signal() -> Result<Started, RunError> {
-    let started = Started::default();
+pub fn stop_new_on_signal() -> Result<StartedProcesses, RunError> {
+    let started = StartedProcesses::default();
     let to_stop = Arc::clone(&started);
     let watch = move || {
         let Ok(signal) = signals::wait() else { return };

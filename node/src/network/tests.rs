@@ -160,7 +160,7 @@ fn what_is_there_is_not_overwritten_even_if_it_is_no_network() {
 }
 
 #[test]
-fn a_network_that_is_not_whole_leaves_nothing_and_nothing_of_others_goes() {
+fn an_unfinished_network_is_removed_and_nothing_of_others() {
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("net");
     let claim = || init::Claim::of(&directory, &options(1), [ChainId(1)].into_iter());

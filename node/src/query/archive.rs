@@ -46,8 +46,8 @@ pub(super) fn query(args: &QueryArgs, directory: &Path) -> Result<bool> {
     };
     // A header that cannot be read is said where it is needed.
     let origin = proof::Genesis::decode(&header).ok().and_then(|genesis| genesis.origin);
-    let root = Height(origin.map_or(0, |origin| origin.height));
-    let client = archive::client(directory, (Digest(sha256(&header)), root))?;
+    let before_first = Height(origin.map_or(0, |origin| origin.height));
+    let client = archive::client(directory, (Digest(sha256(&header)), before_first))?;
     let archive = Some(AskedArchive { header, header_file });
     let answered = answer(&mut Asked { client, network: None, archive }, args, progress.as_ref());
     let answered = answered.map_err(|error| match error.downcast() {

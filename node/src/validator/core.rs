@@ -180,8 +180,8 @@ impl Host {
             CoreEvent::Fault(fault) => {
                 Counters::add(&self.wiring.shared.counters.faults, 1);
                 let now = self.wiring.shared.clock.now();
-                if let Some(unsaid) = self.refusals.admit((fault.validator, "fault"), now) {
-                    tracing::warn!(validator = fault.validator, kind = ?fault.kind, view = fault.view, unsaid, "a validator broke consensus");
+                if let Some(suppressed) = self.refusals.admit((fault.validator, "fault"), now) {
+                    tracing::warn!(validator = fault.validator, kind = ?fault.kind, view = fault.view, suppressed, "a validator broke consensus");
                 }
                 return ControlFlow::Continue(None);
             }
@@ -349,8 +349,8 @@ impl Ports for Host {
             Observation::ProposalRefused { leader, view, flaw } => {
                 Counters::add(&counters.proposals_refused, 1);
                 let now = self.wiring.shared.clock.now();
-                if let Some(unsaid) = self.refusals.admit((leader.0, "proposal"), now) {
-                    tracing::warn!(leader = leader.0, view, flaw, unsaid, "a proposal is refused");
+                if let Some(suppressed) = self.refusals.admit((leader.0, "proposal"), now) {
+                    tracing::warn!(leader = leader.0, view, flaw, suppressed, "a proposal is refused");
                 }
             }
             Observation::Finalized(height) => {
@@ -366,8 +366,8 @@ impl Ports for Host {
             Observation::Contradiction { author, one, after } => {
                 Counters::add(&counters.faults, 1);
                 let now = self.wiring.shared.clock.now();
-                if let Some(unsaid) = self.refusals.admit((author.0, "contradiction"), now) {
-                    tracing::warn!(author = author.0, %one, %after, unsaid, "a validator has signed two batches in one place of its stream");
+                if let Some(suppressed) = self.refusals.admit((author.0, "contradiction"), now) {
+                    tracing::warn!(author = author.0, %one, %after, suppressed, "a validator has signed two batches in one place of its stream");
                 }
             }
             Observation::StreamLost => tracing::warn!(
@@ -387,21 +387,22 @@ impl Ports for Host {
                 let now = self.wiring.shared.clock.now();
                 let missing = MissingAnswer { height, kept_from, fetches_states: skips_blocks };
                 self.wiring.shared.catch_up.missing(missing, now);
-                if let Some(unsaid) = self.refusals.admit((0, "below retention"), now) {
+                if let Some(suppressed) = self.refusals.admit((0, "below retention"), now) {
                     let (height, kept_from) = (height.0, kept_from.0);
                     let what = "no connected validator keeps the next height any more";
                     if skips_blocks {
                         tracing::warn!(
                             height,
                             kept_from,
-                            unsaid,
-                            "{what}: this one fetches the state of a later height from those that have the same one"
+                            suppressed,
+                            "{what}: this validator cannot catch up by blocks. It looks for a state of a later height \
+                             that f+1 others offer"
                         );
                     } else {
                         tracing::error!(
                             height,
                             kept_from,
-                            unsaid,
+                            suppressed,
                             "{what}, and this one is to keep everything, so it does not fetch a state and skip blocks that \
                              may be nowhere else. Connect one that keeps more; or see *How much is kept* in the operators' \
                              guide"

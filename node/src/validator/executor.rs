@@ -117,7 +117,7 @@ impl CommitPorts for Host {
                 Counters::add(&counters.executed, outcomes().count() as u64);
                 let applied = outcomes().filter(|outcome| !outcome.is_failure()).count();
                 Counters::add(&counters.applied, applied as u64);
-                executed.trees.iter().for_each(|tree| self.shared.hints.note_all(tree, height));
+                executed.trees.iter().for_each(|tree| self.shared.hints.note_block(tree, height));
                 self.shared.rules.follow(executed);
                 let deltas = executed.deltas.clone();
                 self.executed.push_back((height, self.position, deltas, executed.state_root.clone()));

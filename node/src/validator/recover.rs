@@ -210,7 +210,7 @@ fn run(
     let mut told = service::Progress::new();
     let executed = |progress: Progress, executed: &Executed| {
         index.committed(progress.height, progress.position);
-        executed.trees.iter().for_each(|tree| hints.note_all(tree, progress.height));
+        executed.trees.iter().for_each(|tree| hints.note_block(tree, progress.height));
         if progress.height.0.is_multiple_of(PROGRESS_EVERY) {
             tracing::info!(height = progress.height.0, "{}", how_far(progress, first, end));
         }

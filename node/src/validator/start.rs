@@ -38,7 +38,7 @@ use super::events::CoreEvent;
 use super::executor::{Event, Executor};
 use super::fatal::stop_on_panic;
 use super::fetched_epochs::fetched_epochs;
-use super::memory::keep_what_is_freed;
+use super::memory::delay_purge;
 use super::neighbour::Here;
 use super::offenders::Offenders;
 use super::ordering::{Certificates, EPOCH_BYTES, OverQuic, SeenVotes, ToCore, VoteLog, Votes};
@@ -83,7 +83,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// runs, what it cannot survive ends the process with [`super::EXIT_FATAL`].
 pub fn run(mut config: Config, log: &crate::log::Log) -> anyhow::Result<()> {
     stop_on_panic();
-    keep_what_is_freed();
+    delay_purge();
     let (mut room, mut certificate) = (RoomReport::default(), CertificateReport::default());
     let orders = Orders::listen()?;
     let here = Arc::new(Here::new());

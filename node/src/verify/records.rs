@@ -47,7 +47,8 @@ impl JournalFormat for Records {
         let file = files.file(oldest.height);
         let whole = |error: String| damage(file.clone(), "a whole checkpoint", error);
         let checkpoint = files.read(oldest.height, &mut |_| {}).map_err(|error| whole(error.to_string()))?;
-        let base = base(&file, (checkpoint.common, checkpoint.evidence), checkpoint.replay_from);
+        let base =
+            base_of_checkpoint(&file, (checkpoint.common, checkpoint.evidence), checkpoint.replay_from);
         base.map_err(|error| whole(error.to_owned()))
     }
 
@@ -63,7 +64,7 @@ impl JournalFormat for Records {
         };
         let read = File::open(&file).and_then(|from| FetchedState::read(&self.0, BufReader::new(from)));
         let FetchedState { common, evidence } = read.map_err(|error| damage(error.to_string()))?;
-        let base = base(&file, (common, evidence), Position::from_raw(0));
+        let base = base_of_checkpoint(&file, (common, evidence), Position::from_raw(0));
         base.map_err(|error| damage(error.to_owned()))
     }
 
@@ -87,7 +88,7 @@ impl JournalFormat for Records {
 }
 
 /// What a checkpoint of this file says, for the auditor.
-fn base(
+fn base_of_checkpoint(
     file: &Path,
     (common, evidence): (CommonState, Evidence),
     replay_from: Position,

@@ -12,8 +12,8 @@
 //!   ├─ feeds     what happened on a chain, and what is submitted twice
 //!   ├─ reservations  set aside, settled and swapped at full load, and a power cut
 //!   ├─ members   validators that come and go, under load and power cuts
-//!   ├─ cables    that are cut, joined and bad
-//!   ├─ machines  clocks that jump, and disks that are slow
+//!   ├─ partitions  connections that are cut, restored and bad
+//!   ├─ clocks_and_disks  clocks that jump, and disks that are slow
 //!   ├─ storms    kills and pauses at random, at full load without a break
 //!   ├─ rebuild   a network whose validators are gone goes on as another one
 //!   ├─ recovery  kill -9 of one and of all
@@ -55,9 +55,9 @@ mod bench;
 #[cfg(test)]
 mod byzantine;
 #[cfg(test)]
-mod cables;
-#[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod clocks_and_disks;
 #[cfg(test)]
 mod copies;
 #[cfg(test)]
@@ -79,11 +79,11 @@ mod keys;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
-mod machines;
-#[cfg(test)]
 mod members;
 #[cfg(test)]
 mod network;
+#[cfg(test)]
+mod partitions;
 #[cfg(test)]
 mod proofs;
 #[cfg(test)]

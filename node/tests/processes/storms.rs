@@ -52,13 +52,13 @@ fn offer(plan: impl Fn() -> LoadPlan, over: &AtomicBool, told: &Mutex<Vec<LoadOu
 }
 
 /// Full load on all validators without a break, while something is done to them.
-pub struct Storm {
+pub struct LoadUnderFaults {
     told: Arc<Mutex<Vec<LoadOutcome>>>,
     over: Arc<AtomicBool>,
     load: JoinHandle<()>,
 }
 
-impl Storm {
+impl LoadUnderFaults {
     /// Begins with some load of which every account has an answer.
     pub fn begin(testbed: &Testbed) -> Self {
         let told = Arc::new(Mutex::new(vec![testbed.load(&[0, 1, 2, 3], 500.0, 1, Start::Fresh)]));
@@ -72,7 +72,7 @@ impl Storm {
     }
 
     /// Each of these validators commits more than the network had when it was asked.
-    pub fn goes_on(&self, testbed: &Testbed, validators: &[usize], after: &str) {
+    pub fn expect_progress(&self, testbed: &Testbed, validators: &[usize], after: &str) {
         let goal = tip(testbed) + 3;
         for index in validators {
             let height = || Some(testbed.try_client(*index)?.welcome().as_of.height.0);
@@ -168,7 +168,7 @@ fn storms_of_kills_and_pauses_at_full_load_lose_nothing() {
     let mut testbed = with_checkpoints(4_000, 4_096);
     (0..4).for_each(|index| testbed.spawn(index));
     testbed.ready();
-    let (storm, chance) = (Storm::begin(&testbed), Chance);
+    let (storm, chance) = (LoadUnderFaults::begin(&testbed), Chance);
     for cycle in 1..=cycles {
         std::thread::sleep(chance.millis(200, 1_500));
         let what = strike(&mut testbed, &chance);

@@ -291,11 +291,11 @@ impl Directory {
         let plan = retention.plan(&base, &marks, &held);
         let wanted = retention.plan(&base, &marks, &BTreeSet::new()).prune_at;
         if wanted.map(|mark| mark.height) > plan.prune_at.map(|mark| mark.height)
-            && let (Some(height), Some(unsaid)) = (held.first(), held_back.admit((), now))
+            && let (Some(height), Some(suppressed)) = (held.first(), held_back.admit((), now))
         {
             tracing::info!(
                 height = height.0,
-                unsaid,
+                suppressed,
                 "the journal is not pruned as far as it could be: a peer is fetching the checkpoint of this height"
             );
         }

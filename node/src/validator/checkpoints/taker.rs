@@ -37,8 +37,8 @@ impl CheckpointTaker {
         let Some(due) = due else { return };
         if self.busy.load(Relaxed) && !due.ends_epoch {
             let height = view.height().0;
-            if let Some(unsaid) = self.left_out.admit((), shared.clock.now()) {
-                tracing::warn!(height, unsaid, "no checkpoint: the last one is still being written");
+            if let Some(suppressed) = self.left_out.admit((), shared.clock.now()) {
+                tracing::warn!(height, suppressed, "no checkpoint: the last one is still being written");
             }
             return;
         }

@@ -103,7 +103,7 @@ fn a_map_says_what_is_where_what_is_rotten_and_what_is_repaired() {
 }
 
 #[test]
-fn there_is_no_map_of_what_somebody_writes() {
+fn a_directory_in_use_has_no_map() {
     let data = tempfile::tempdir().unwrap();
     write(&open(data.path(), LogKind::Votes), 1);
     let log = open(data.path(), LogKind::Journal);

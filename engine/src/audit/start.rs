@@ -16,9 +16,18 @@ pub(super) fn other_origin(base: &BaseCheckpoint, expected: Height) -> Finding {
     Wrong::new("the state from which the network was rebuilt", expected, found).at(base.file.clone(), 0)
 }
 
+/// What is left of a journal that may have been pruned.
+struct Kept {
+    /// The height of the first block.
+    from: Option<Height>,
+    /// Whether that is all from the genesis on. A journal that goes on from a fetched state has not begun there, though
+    /// nothing of it may be gone.
+    is_whole: bool,
+}
+
 impl Auditor {
     /// Goes on behind the last height of an archive, if the journal has everything from there on.
-    pub(super) fn go_on(
+    pub(super) fn continue_after_archive(
         &mut self,
         data: &Path,
         owner: &Owner,
@@ -26,7 +35,7 @@ impl Auditor {
         archived_to: Height,
         walk: &mut Walk,
     ) -> Result<(), Finding> {
-        let (from, is_whole) = self.kept(replay);
+        let Kept { from, is_whole } = self.first_kept(replay);
         walk.report.kept_from = from;
         // Of the heights up to that of the checkpoint batches may be gone, though their blocks are there.
         let base = match is_whole {
@@ -51,14 +60,14 @@ impl Auditor {
 
     /// Begins with the genesis; or, where the journal was pruned, with the oldest checkpoint behind which it has all.
     /// Where it was pruned in its first segment only, and no checkpoint can be used, it may still have all.
-    pub(super) fn begin(
+    pub(super) fn start(
         &mut self,
         data: &Path,
         owner: &Owner,
         replay: &mut Replay,
         walk: &mut Walk,
     ) -> Result<(), Finding> {
-        let ((from, is_whole), released) = (self.kept(replay), replay.released());
+        let (Kept { from, is_whole }, released) = (self.first_kept(replay), replay.released());
         if !is_whole {
             // Said also where there is no checkpoint to begin with.
             walk.report.kept_from = from;
@@ -78,7 +87,7 @@ impl Auditor {
                 return Ok(());
             }
         };
-        self.begin_with(&base, walk)?;
+        self.start_at_checkpoint(&base, walk)?;
         replay.seek(base.replay_from).map_err(|error| {
             let what = "where the journal is read from behind the checkpoint";
             Wrong::new(what, "a record of the journal", error).at(base.file.clone(), 0)
@@ -88,7 +97,11 @@ impl Auditor {
     }
 
     /// Begins with a checkpoint, if its state is that of its height and no other directory has another block there.
-    pub(super) fn begin_with(&mut self, base: &BaseCheckpoint, walk: &mut Walk) -> Result<(), Finding> {
+    pub(super) fn start_at_checkpoint(
+        &mut self,
+        base: &BaseCheckpoint,
+        walk: &mut Walk,
+    ) -> Result<(), Finding> {
         let wrong = |wrong: Wrong| wrong.at(base.file.clone(), 0);
         let epochs = Epochs::of_checkpoint(&self.genesis, &*self.finality, base).map_err(wrong)?;
         checks::block(&*self.finality, (epochs.members(), self.support), &base.record).map_err(wrong)?;
@@ -118,12 +131,12 @@ impl Auditor {
         Ok(())
     }
 
-    /// The height of the first block in what is left of a journal, and whether that is all from the genesis on. One
-    /// that goes on from a fetched state has not begun there, though nothing of it may be gone.
-    fn kept(&self, replay: &mut Replay) -> (Option<Height>, bool) {
+    /// What is left of a journal.
+    fn first_kept(&self, replay: &mut Replay) -> Kept {
         let (from, fetched) = self.first_height(replay);
         replay.rewind();
-        (from, replay.first() == Position::from_raw(0) && (!fetched || from == Some(Height(1))))
+        let is_whole = replay.first() == Position::from_raw(0) && (!fetched || from == Some(Height(1)));
+        Kept { from, is_whole }
     }
 
     /// The height of the first block in what is left of a journal, and whether a fetched state stands before it.

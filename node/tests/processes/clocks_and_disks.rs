@@ -7,8 +7,8 @@ use std::process::Command;
 
 use node::network::{ChainDraft, InitOptions, Tie, ValidatorProcess};
 
-use crate::cables::{stands, still};
-use crate::storms::Storm;
+use crate::partitions::{stands, wait_until_still};
+use crate::storms::LoadUnderFaults;
 use crate::testbed::{MILLRACE, Testbed, wait};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -28,7 +28,7 @@ impl Machines {
             ..InitOptions::default()
         });
         let machines = Self(testbed.path().to_owned());
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/processes/machines.c");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/processes/clocks_and_disks.c");
         let mut compiler = Command::new("cc");
         compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]);
         let made = compiler.arg(machines.library()).arg(source).status();
@@ -83,57 +83,61 @@ impl Machines {
 const ALL: [usize; 4] = [0, 1, 2, 3];
 
 #[test]
-fn clocks_that_jump_stop_nobody_who_has_a_quorum_and_lose_nothing() {
+fn a_quorum_goes_on_when_clocks_jump() {
     let (mut testbed, machines) = Machines::new("auto");
     ALL.into_iter().for_each(|index| machines.spawn(&mut testbed, index));
     testbed.ready();
-    let storm = Storm::begin(&testbed);
+    let load = LoadUnderFaults::begin(&testbed);
     for (what, ms) in [("an hour ahead", HOUR_MS), ("an hour behind", -HOUR_MS), ("years ahead", YEARS_MS)] {
         machines.clock(1, ms);
-        storm.goes_on(&testbed, &ALL, what);
+        load.expect_progress(&testbed, &ALL, what);
         machines.clock(1, 0);
         // A quorum needs the one whose clock was wrong.
         testbed.kill(2);
-        storm.goes_on(&testbed, &[0, 1, 3], "its clock is right again");
+        load.expect_progress(&testbed, &[0, 1, 3], "its clock is right again");
         machines.spawn(&mut testbed, 2);
-        storm.goes_on(&testbed, &ALL, "all are back");
+        load.expect_progress(&testbed, &ALL, "all are back");
     }
     // All at once: every certificate is out of date, also for one that calls anew. Then back, where no time can follow.
     ALL.into_iter().for_each(|index| machines.clock(index, YEARS_MS));
-    storm.goes_on(&testbed, &ALL, "all clocks are years ahead");
+    load.expect_progress(&testbed, &ALL, "all clocks are years ahead");
     testbed.kill(0);
     machines.spawn(&mut testbed, 0);
     testbed.kill(3);
-    storm.goes_on(&testbed, &[0, 1, 2], "one called the others with a certificate that is out of date");
+    load.expect_progress(
+        &testbed,
+        &[0, 1, 2],
+        "one called the others with a certificate that is out of date",
+    );
     let log = fs::read_to_string(testbed.network.members[0].log_file()).unwrap();
     let year = |line: &str| line.get(..4).and_then(|year| year.parse::<u32>().ok());
     assert!(log.lines().filter_map(year).any(|year| year > 2060), "the clock was not moved: {log}");
     machines.spawn(&mut testbed, 3);
     ALL.into_iter().for_each(|index| machines.clock(index, 0));
-    storm.goes_on(&testbed, &ALL, "all clocks are back");
-    storm.end(testbed);
+    load.expect_progress(&testbed, &ALL, "all clocks are back");
+    load.end(testbed);
 }
 
 #[test]
-fn slow_disks_stop_nobody_who_has_a_quorum_and_lose_nothing() {
+fn a_quorum_goes_on_when_disks_are_slow() {
     let (mut testbed, machines) = Machines::new("portable");
     ALL.into_iter().for_each(|index| machines.spawn(&mut testbed, index));
     testbed.ready();
-    let storm = Storm::begin(&testbed);
+    let load = LoadUnderFaults::begin(&testbed);
     machines.disk(3, i64::MAX);
-    let alone = still(&testbed, &[3]);
-    storm.goes_on(&testbed, &[0, 1, 2], "one disk does not end a sync");
+    let alone = wait_until_still(&testbed, &[3]);
+    load.expect_progress(&testbed, &[0, 1, 2], "one disk does not end a sync");
     wait("the others are far above it", || !stands(&testbed, &[0], alone));
     assert!(stands(&testbed, &[3], alone), "nothing is committed that is not durable");
     machines.disk(3, 2_000_000);
-    storm.goes_on(&testbed, &[0, 1, 2], "one disk takes 2 s for a sync");
+    load.expect_progress(&testbed, &[0, 1, 2], "one disk takes 2 s for a sync");
     machines.disk(3, 0);
     testbed.kill(2);
-    storm.goes_on(&testbed, &[0, 1, 3], "the disk is well again, and needed");
+    load.expect_progress(&testbed, &[0, 1, 3], "the disk is well again, and needed");
     machines.spawn(&mut testbed, 2);
-    storm.goes_on(&testbed, &ALL, "all are back");
+    load.expect_progress(&testbed, &ALL, "all are back");
     ALL.into_iter().for_each(|index| machines.disk(index, 200_000));
-    storm.goes_on(&testbed, &ALL, "each disk takes 200 ms for a sync");
+    load.expect_progress(&testbed, &ALL, "each disk takes 200 ms for a sync");
     ALL.into_iter().for_each(|index| machines.disk(index, 0));
-    storm.end(testbed);
+    load.end(testbed);
 }

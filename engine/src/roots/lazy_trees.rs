@@ -37,14 +37,14 @@ impl Changed {
 
 /// The trees over the accounts and the table of one chain.
 #[derive(Clone, Debug)]
-pub(super) struct Trees {
+pub(super) struct LazyTrees {
     accounts: AccountTree,
     changed: Changed,
     rows: TableTree,
     changed_rows: Changed,
 }
 
-impl Trees {
+impl LazyTrees {
     /// The trees over what a chain has.
     pub(super) fn of(accounts: impl ExactSizeIterator<Item = AccountState>, table: &Table) -> Self {
         let (accounts, rows) = (AccountTree::new(accounts), TableTree::of(table));
