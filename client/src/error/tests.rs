@@ -9,7 +9,7 @@ fn errors_say_what_is_wrong_and_what_to_do() {
         (LinkError::Closed("it stops".into()).into(), &["it stops", "connect again", "by their ids"]),
         (ClientError::Silent(Duration::from_secs(10)), &["10s", "ask another one"]),
         (ClientError::Network { wanted, found }, &["0101", "0202", "check the address and the network id"]),
-        (ClientError::Version(1), &["version 1 ", "versions 10 to 11", "program of its release"]),
+        (ClientError::Version(1), &["version 1 ", "versions 10 to 12", "program of its release"]),
         (WireError::Trailing(3).into(), &["3 bytes after the end", "another release"]),
         (
             ClientError::NotFound { reason: "no such block".into(), as_of: behind },
