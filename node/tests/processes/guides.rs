@@ -12,16 +12,9 @@ fn script(page: &str) -> String {
     blocks.step_by(2).filter_map(|block| block.strip_prefix("sh\n")).collect()
 }
 
-#[test]
-fn the_guide_to_chains_works_as_it_is_written() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guides/chains.md");
-    let script = script(&std::fs::read_to_string(page).unwrap());
-    assert!(script.matches("millrace").count() > 10, "{script}");
-    // Below the ports that the system gives out by itself, and hardly those of another process of this test.
-    let port = 20_000 + std::process::id() % 1_500 * 8;
-    let init = "network init mill";
-    assert!(script.contains(init));
-    let script = script.replace(init, &format!("{init} --base-port {port}"));
+/// Follows the commands of a guide in a directory of their own, and takes down its network. What they print, and what
+/// they complain of.
+fn followed(script: &str) -> (String, String) {
     let directory = tempfile::tempdir().unwrap();
     let binaries = Path::new(MILLRACE).parent().unwrap();
     let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
@@ -34,6 +27,20 @@ fn the_guide_to_chains_works_as_it_is_written() {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (said, complained) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{said}\n{complained}");
+    (said, complained)
+}
+
+#[test]
+fn the_guide_to_chains_works_as_it_is_written() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guides/chains.md");
+    let script = script(&std::fs::read_to_string(page).unwrap());
+    assert!(script.matches("millrace").count() > 10, "{script}");
+    // Below the ports that the system gives out by itself, and hardly those of another process of this test.
+    let port = 20_000 + std::process::id() % 1_500 * 8;
+    let init = "network init mill";
+    assert!(script.contains(init));
+    let script = script.replace(init, &format!("{init} --base-port {port}"));
+    let (said, complained) = followed(&script);
     for words in [
         "credited there at height",
         "unknown credit account",
@@ -118,18 +125,7 @@ fn the_guide_for_developers_works_as_it_is_written() {
             .map(|line| format!("{line}\n"))
             .collect();
     }
-    let directory = tempfile::tempdir().unwrap();
-    let path =
-        format!("{}:{}", Path::new(MILLRACE).parent().unwrap().display(), std::env::var("PATH").unwrap());
-    let output = Command::new("sh")
-        .args(["-e", "-c", &format!("trap 'millrace network down mill' EXIT\n{script}")])
-        .current_dir(directory.path())
-        .env("PATH", path)
-        .output()
-        .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (said, complained) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{said}\n{complained}");
+    let (said, complained) = followed(&script);
     let python = if has_python { "'status': 'committed'" } else { "" };
     for words in [
         "\"ready\":true",
