@@ -164,6 +164,21 @@ impl Device {
         Err(GpuError::Limit { adapter: self.info.name.clone(), limit, needed, has })
     }
 
+    /// The layout of a group of bindings, and that of pipelines that have this group alone.
+    pub(super) fn layouts(
+        &self,
+        entries: &[wgpu::BindGroupLayoutEntry],
+    ) -> (wgpu::BindGroupLayout, wgpu::PipelineLayout) {
+        let group = wgpu::BindGroupLayoutDescriptor { label: None, entries };
+        let group = self.device.create_bind_group_layout(&group);
+        let whole = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: None,
+            bind_group_layouts: &[Some(&group)],
+            immediate_size: 0,
+        });
+        (group, whole)
+    }
+
     /// Compiles one module and the kernels of it.
     pub(super) fn compile(
         &self,

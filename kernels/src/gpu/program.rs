@@ -95,14 +95,7 @@ impl Compiled {
             device.check_binding(bytes)?;
         }
         let entries: Vec<_> = (0..=8).map(binding).collect();
-        let layout = device
-            .device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
-        let whole = device.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: None,
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
+        let (layout, whole) = device.layouts(&entries);
         let pipelines = device.compile(program.name(), &text.source, &whole, &Program::KERNELS)?;
         let storage = |label, bytes| device.buffer(label, bytes, wgpu::BufferUsages::STORAGE);
         Ok(Self {

@@ -72,14 +72,7 @@ impl TreeHasher {
         let input_bytes = 2 * level_bytes;
         device.check_binding(input_bytes)?;
         let entries: Vec<_> = (0..=3).map(binding).collect();
-        let layout = device
-            .device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
-        let whole = device.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: None,
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
+        let (layout, whole) = device.layouts(&entries);
         let mut kernels =
             device.compile("tree", include_str!("tree/tree.wgsl"), &whole, &["leaves", "nodes"])?;
         let (nodes, leaves) = (kernels.remove(1), kernels.remove(0));
