@@ -294,6 +294,7 @@ fn peer_messages() -> Vec<Vec<u8>> {
         PeerMessage::FetchBlock { digest: Digest([4; 32]) },
         PeerMessage::FetchBlocks { from: Height(7), max: 64 },
         PeerMessage::FetchBodies { from: Height(7), heights: 16 },
+        PeerMessage::Verifies { by_device: true },
         PeerMessage::BlocksReply(vec![finalized(b""), finalized(b"certificate")]),
         PeerMessage::Status {
             epoch: Epoch(0),

@@ -29,6 +29,8 @@ mod comb;
 #[cfg(feature = "std")]
 mod combination;
 #[cfg(feature = "std")]
+mod crossovers;
+#[cfg(feature = "std")]
 mod decoded;
 #[cfg(feature = "std")]
 mod decompress;
@@ -76,6 +78,8 @@ pub use all::{
 use all::{each_in_lanes, verify_items};
 #[cfg(feature = "std")]
 pub use backend::{Backend, BackendError};
+#[cfg(feature = "std")]
+pub use crossovers::Crossovers;
 #[cfg(feature = "std")]
 pub use decoded::{DecodedEntry, DecodedKey, verify_batch_decoded, verify_batch_decoded_on};
 #[cfg(all(test, feature = "gpu"))]

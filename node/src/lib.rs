@@ -4,6 +4,7 @@
 pub mod stdout;
 pub mod config;
 pub mod log;
+pub mod device;
 pub mod validator;
 pub mod signals;
 mod disk;

@@ -15,6 +15,7 @@ use engine::wire::{Batch, Notice, PeerMessage};
 
 use crate::checks::{OnChain, Ordered};
 use crate::described::Described;
+use crate::device::Device;
 use crate::environment::DECIDING;
 use crate::host::{Committed, Output};
 use crate::links::{BULK, CONTROL};
@@ -81,7 +82,10 @@ impl World {
             Output::Notify(notices) => self.notify(node, notices),
             Output::Work(Work::Check(check)) => {
                 let wait = self.chance.micros(100..1_500);
-                self.after(wait, Event::Check(node, life, check));
+                match self.device.as_ref().map_or(Some(Duration::ZERO), Device::delay) {
+                    Some(later) => self.after(wait + later, Event::Check(node, life, check)),
+                    None => self.after(wait, Event::Unchecked(node, life, check.from, *check.batch.digest())),
+                }
             }
             Output::Work(Work::Execute(job)) => {
                 self.nodes[node].cut = job.block.value().cut().to_vec();
@@ -315,6 +319,7 @@ impl World {
         let (node, life) = match event {
             Event::Call(node, life, _)
             | Event::Check(node, life, _)
+            | Event::Unchecked(node, life, ..)
             | Event::Execute(node, life, _)
             | Event::Read(node, life, _, _)
             | Event::ReadState(node, life, _, _)
@@ -350,12 +355,9 @@ impl World {
                 }
             }
             Event::Check(node, _, check) => {
-                let seed = self.chance.bytes();
-                let Some(running) = &mut self.nodes[node].running else { return };
                 let batch = (check.batch.id().author, check.batch.head());
                 let job = Job::batch(Source::Peer(check.from), check.batch);
-                let mut checked = running.verifier.check(Height(0), vec![job], seed);
-                let Some(Checked::Batch(mut verdict)) = checked.pop() else { return };
+                let Some(Checked::Batch(mut verdict)) = self.check(node, Height(0), job) else { return };
                 if self.rule == Some(Rule::JudgedAsOf) {
                     verdict = verdict.and_then(|batch| self.refuse_opened(batch));
                 }
@@ -370,6 +372,7 @@ impl World {
                     self.checks.violation(self.now, what);
                 }
             }
+            Event::Unchecked(node, _, from, digest) => self.feed(node, Input::Unchecked(from, digest)),
             Event::Execute(node, _, job) => self.execute(node, *job),
             Event::Read(node, _, peer, read) => self.read(node, peer, &read),
             Event::ReadState(node, _, peer, read) => self.read_state(node, peer, read),

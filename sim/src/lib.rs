@@ -27,6 +27,7 @@ mod checkpoints;
 mod checks;
 mod clients;
 mod decisions;
+mod device;
 mod described;
 mod disks;
 mod drive;

@@ -39,6 +39,9 @@ struct Arguments {
     /// Names the scenarios, one a line, with what they show.
     #[arg(long)]
     scenarios: bool,
+    /// Has a device check signatures beside the verifiers: its verdicts come late, out of order, or not at all.
+    #[arg(long)]
+    devices: bool,
     /// Runs networks of these sizes without faults and prints what they cost: 50 ms between any two validators, 500
     /// transactions a second in all, the settings of the node.
     #[arg(long, value_name = "VALIDATORS", value_delimiter = ',', conflicts_with_all = ["seeds", "broken"])]
@@ -100,6 +103,7 @@ fn run(arguments: &Arguments, seed: u64, trace: bool) -> Report {
         broken: arguments.broken,
         scenario: arguments.scenario,
         cost: false,
+        devices: arguments.devices,
         trace,
     };
     let mut report = simulate(&run);

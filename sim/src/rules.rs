@@ -122,6 +122,8 @@ rules! {
     EffectsOnce = "effects_are_told_once" by "effects",
     /// Who pays an account of another chain is told when the money has arrived or come back, and not before.
     CrossingsAwaited = "payments_are_awaited" by "truth",
+    /// A verdict is the CPU's, whatever a device says. *(Here the device accepts everything.)*
+    VerdictsKept = "verdicts_are_those_of_the_cpu" by "verdicts",
     /// A batch is judged by the accounts as of the height that it names. *(Here by those of the genesis.)*
     JudgedAsOf = "batches_are_judged_as_of_a_height" by "blame",
     /// A block takes no more transactions than the limit, counted in the bodies.

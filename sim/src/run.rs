@@ -9,6 +9,7 @@ use commonware_runtime::{Runner as _, deterministic};
 use engine::types::{Outcome, Refusal};
 
 use crate::chance::Chance;
+use crate::device::Device;
 use crate::meter::Cost;
 use crate::reserved::SetAside;
 use crate::rules::Rule;
@@ -33,6 +34,8 @@ pub struct Run {
     pub scenario: Option<&'static Scenario>,
     /// No faults: counts what the network costs.
     pub cost: bool,
+    /// A device checks signatures beside the verifiers.
+    pub devices: bool,
     /// Whether the trace is kept for people to read.
     pub trace: bool,
 }
@@ -125,7 +128,7 @@ pub fn simulate(run: &Run) -> Report {
 }
 
 fn simulate_unguarded(run: &Run, readable: &Arc<Mutex<Readable>>) -> Report {
-    let Run { seed, validators, broken, scenario, cost, trace } = *run;
+    let Run { seed, validators, broken, scenario, cost, devices, trace } = *run;
     let mut chance = Chance::new(seed);
     let plan = match scenario {
         Some(scenario) => scenario.draw(&mut chance),
@@ -137,6 +140,7 @@ fn simulate_unguarded(run: &Run, readable: &Arc<Mutex<Readable>>) -> Report {
         readable.lock().unwrap_or_else(PoisonError::into_inner).plan = format!("{plan:?}");
         let trace = Trace::new(trace.then(|| Arc::clone(readable)));
         let mut world = World::new(seed, plan, broken, trace, context);
+        world.device = (devices || broken == Some(Rule::VerdictsKept)).then(|| Device::new(seed, broken));
         world.run().await;
         Report {
             digest: world.trace.digest(),

@@ -45,13 +45,12 @@ impl World {
     }
 
     pub(crate) fn submission(&mut self, node: usize, first: u64, packets: &[engine::types::Packet]) {
-        let seed = self.chance.bytes();
         let now = self.time_of(node).monotonic.as_micros() as u64;
         let Some(running) = &mut self.nodes[node].running else { return };
         let job = Job::packets(node as u64, PacketSlab::copy_from(packets));
         let committed = running.replica.committed();
-        let mut checked = running.verifier.check(committed, vec![job], seed);
-        let Some(Checked::Packets(checked)) = checked.pop() else { return };
+        let Some(Checked::Packets(checked)) = self.check(node, committed, job) else { return };
+        let Some(running) = &mut self.nodes[node].running else { return };
         let (mut accepted, mut notices) = (false, Vec::new());
         for CheckedTransaction { place, verdict, .. } in checked.iter() {
             let tag = first + place as u64;

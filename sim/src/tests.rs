@@ -154,6 +154,15 @@ fn every_rule_has_a_name_of_its_own() {
     assert!(names.len() == Rule::ALL.len() && names.len() >= 15);
 }
 
+#[test]
+fn a_device_that_is_late_forgets_and_leaves_open_changes_no_verdict() {
+    for seed in 0..4 {
+        let report = simulate(&Run { devices: true, ..run(4, seed) });
+        assert!(report.violations.is_empty(), "seed {seed}: {:?}", report.violations);
+        assert!(report.heights > 20, "seed {seed}: {}", report.heights);
+    }
+}
+
 /// The first seed of the first 400 in which the rule's own checker sees that it is broken.
 fn found(rule: Rule) -> Option<u64> {
     let own = format!("s: {}", rule.checker());
@@ -195,6 +204,7 @@ fn broken_rules_are_found() {
         Rule::EffectsOnce,
         Rule::AgreedSpoken,
         Rule::EpochsEnd,
+        Rule::VerdictsKept,
     ];
     for rule in rules {
         assert!(found(rule).is_some(), "{} is broken and its checker does not see it", rule.name());

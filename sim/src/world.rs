@@ -25,6 +25,7 @@ use crate::byzantine::Liar;
 use crate::chance::Chance;
 use crate::checks::Checks;
 use crate::clients::Clients;
+use crate::device::Device;
 use crate::disks::{Disks, Release};
 use crate::environment::{Environment, Founded};
 use crate::evidence::Taken;
@@ -57,6 +58,8 @@ pub(crate) enum Event {
         message: Bytes,
     },
     Check(usize, u64, Check),
+    /// There was no room for this peer's batch.
+    Unchecked(usize, u64, ValidatorIndex, Digest),
     Execute(usize, u64, Box<Job>),
     /// A stopped process goes on.
     Resume(usize),
@@ -154,6 +157,7 @@ pub(crate) struct World {
     pub(crate) states: BTreeMap<Height, StateOffer>,
     pub(crate) trace: Trace,
     pub(crate) chance: Chance,
+    pub(crate) device: Option<Device>,
     pub(crate) healed: bool,
     /// When operators last looked after validators.
     pub(crate) helped: Duration,
@@ -273,6 +277,7 @@ impl World {
             events: BTreeMap::new(),
             nodes,
             chance,
+            device: None,
             healed: false,
             helped: Duration::ZERO,
             probed: false,

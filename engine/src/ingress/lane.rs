@@ -13,6 +13,8 @@ use super::{Bounds, PeerBatch, Round, Source, Submission, Weighed, packets};
 pub(super) const LINGER_PACKETS: usize = 256;
 /// How long a small round waits for more.
 const LINGER: Duration = Duration::from_millis(2);
+/// The same where a device checks signatures, too.
+const LINGER_FOR_DEVICE: Duration = Duration::from_millis(5);
 /// A round lingers only so long after another one,
 pub(super) const BUSY_FOR: Duration = Duration::from_millis(50);
 /// which had at least so many packets: a network that has little to do answers at once.
@@ -66,6 +68,8 @@ pub(super) struct State {
     takers: usize,
     parked: usize,
     lingering: usize,
+    /// A round of fewer packets waits for more, and how long.
+    small: (usize, Duration),
     /// When the last round was taken, and how many packets it had.
     last: Option<(Duration, usize)>,
 }
@@ -78,7 +82,7 @@ impl State {
     /// Whether there is something for one more thread.
     fn is_ready(&self) -> bool {
         let waiting = self.waiting();
-        waiting >= LINGER_PACKETS || (waiting > 0 && self.lingering == 0)
+        waiting >= self.small.0 || (waiting > 0 && self.lingering == 0)
     }
 
     fn is_finished(&self) -> bool {
@@ -91,7 +95,7 @@ impl State {
 
     /// Whether it pays to wait for more.
     fn is_small(&self) -> bool {
-        (1..LINGER_PACKETS).contains(&self.waiting()) && !self.is_closing()
+        (1..self.small.0).contains(&self.waiting()) && !self.is_closing()
     }
 
     /// Whether a round taken now is small and more is likely to come soon.
@@ -131,7 +135,7 @@ impl Shared {
 
     /// Wakes one thread, if there is something for it. Nobody is woken in vain, since that is a call of the system.
     fn wake(&self, state: &State) {
-        if state.lingering > 0 && state.waiting() >= LINGER_PACKETS {
+        if state.lingering > 0 && state.waiting() >= state.small.0 {
             self.enough.notify_one();
         } else if state.parked > 0 && state.is_ready() {
             self.arrived.notify_one();
@@ -162,7 +166,8 @@ impl Shared {
         }
         if state.should_linger(now()) {
             state.lingering += 1;
-            let waited = self.enough.wait_timeout_while(state, LINGER, |state| state.is_small());
+            let linger = state.small.1;
+            let waited = self.enough.wait_timeout_while(state, linger, |state| state.is_small());
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             state.lingering -= 1;
         }
@@ -179,6 +184,14 @@ impl Shared {
             self.wake(&state);
         }
         Some(round)
+    }
+
+    /// A device is worth its while from so many packets on.
+    pub(super) fn device_from(&self, packets: usize) {
+        self.lock().small = match packets {
+            0..=LINGER_PACKETS => (LINGER_PACKETS, LINGER),
+            _ => (packets, LINGER_FOR_DEVICE),
+        };
     }
 
     /// Drops what waits from one source.
@@ -231,6 +244,7 @@ pub(super) fn open(bounds: Bounds) -> (Lane<Submission>, Lane<PeerBatch>, Arc<Sh
         takers: 1,
         parked: 0,
         lingering: 0,
+        small: (LINGER_PACKETS, LINGER),
         last: None,
     };
     let shared =

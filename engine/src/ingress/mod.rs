@@ -162,6 +162,12 @@ impl Intake {
         self.0.take(packets_max, timeout, now)
     }
 
+    /// A device checks signatures, too, and is worth its while from so many packets on: in busy times a round of fewer
+    /// waits for more, up to five milliseconds.
+    pub fn device_from(&self, packets: usize) {
+        self.0.device_from(packets);
+    }
+
     /// Drops what waits from a source that has been cut off.
     pub fn discard(&self, source: Source) {
         self.0.discard(source);

@@ -136,7 +136,7 @@ impl Replica {
                 }
             }
             // The host takes the answers to its own questions before they come here.
-            PeerMessage::Stored { .. } => {}
+            PeerMessage::Stored { .. } | PeerMessage::Verifies { .. } => {}
             PeerMessage::FetchStates
             | PeerMessage::FetchChunkList { .. }
             | PeerMessage::FetchChunk { .. }

@@ -17,10 +17,11 @@
 //! again.
 //!
 //! Invariants: `signatures checked >= transactions verified`, and every `Verified` had its signature checked in this
-//! process, except batches that a finalized cut names, in recovery. What is refused of a *batch* depends only on the
-//! batch and on the state at the height that it names, never on this validator's height, so honest validators agree
-//! about every batch; expiry and replay are judged by execution.
+//! process, or accepted by the [`Assistant`] that it was given, except batches that a finalized cut names, in recovery.
+//! What is refused of a *batch* depends only on the batch and on the state at the height that it names, never on this
+//! validator's height, so honest validators agree about every batch; expiry and replay are judged by execution.
 
+mod assistant;
 mod batch;
 mod evidence;
 mod packets;
@@ -28,6 +29,7 @@ mod signed;
 mod suspects;
 mod verifier;
 
+pub use assistant::{Answer, Assistant};
 pub use batch::{BatchFault, BatchRefusal};
 pub use evidence::Verified;
 pub use packets::{CheckedPackets, CheckedTransaction};

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use kernels::ed25519::{Effort, Group, verify_groups};
+use kernels::ed25519::{Backend, Effort, Group};
 
+use super::assistant::{Assistant, Decided, decide};
 use super::signed::{self, Messages, Signed};
 use super::suspects::Suspects;
 use super::{BatchRefusal, CheckedPackets, Verified, batch, packets};
@@ -92,6 +93,9 @@ pub struct Verifier {
     authors: Arc<[[u8; PUBLIC_KEY_BYTES]]>,
     signatures_checked: Arc<AtomicU64>,
     suspects: Arc<Suspects>,
+    backend: Backend,
+    assistant: Option<Arc<dyn Assistant>>,
+    assisted: u64,
     rechecked: u64,
     messages: Messages,
     verdicts: Vec<bool>,
@@ -111,10 +115,30 @@ impl Verifier {
             authors,
             signatures_checked,
             suspects: Arc::default(),
+            backend: Backend::best(),
+            assistant: None,
+            assisted: 0,
             rechecked: 0,
             messages: Messages::default(),
             verdicts: Vec::new(),
         }
+    }
+
+    /// Checks with this arithmetic of the CPU.
+    #[must_use]
+    pub fn on(self, backend: Backend) -> Self {
+        Self { backend, ..self }
+    }
+
+    /// Offers signatures to this assistant first.
+    #[must_use]
+    pub fn assisted_by(self, assistant: Arc<dyn Assistant>) -> Self {
+        Self { assistant: Some(assistant), ..self }
+    }
+
+    /// How many signatures the assistant has accepted for this clone.
+    pub fn assisted(&self) -> u64 {
+        self.assisted
     }
 
     /// How often this clone has checked a signature once more than necessary, because a combination that it was in has
@@ -145,10 +169,12 @@ impl Verifier {
         self.verdicts.clear();
         self.verdicts.resize(signed.len(), false);
         let items = signed::items(&signed, &self.network, &mut self.messages);
-        let Effort { combined, alone } = verify_groups(&items, &groups, seed, &mut self.verdicts);
+        let by = (self.backend, self.assistant.as_deref());
+        let Decided { assisted, effort } = decide(by, &items, &groups, seed, &mut self.verdicts);
         drop(items);
-        let signatures = signed.len() as u64;
-        self.rechecked += combined + alone - signatures;
+        let (signatures, Effort { combined, alone }) = (signed.len() as u64, effort);
+        self.assisted += assisted;
+        self.rechecked += combined + alone - (signatures - assisted);
         self.signatures_checked.fetch_add(signatures, Relaxed);
 
         let mut rest = self.verdicts.as_slice();

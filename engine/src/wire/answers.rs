@@ -326,8 +326,27 @@ pub struct StatusAnswer {
     /// What an operator is to look at, by [kind](AlarmKind) and then by what it is about.
     #[serde(default)]
     pub alarms: Vec<AlarmAnswer>,
+    /// How it checks signatures.
+    #[serde(default)]
+    pub signatures: SignaturesAnswer,
     /// Seconds since it was started.
     pub uptime_seconds: u64,
+}
+
+/// How a validator checks signatures.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignaturesAnswer {
+    /// `cpu`, `gpu` or `auto`, as configured; empty where its release does not say.
+    pub by: String,
+    /// How its device is, where it is to use one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Signatures that a device has accepted since the start.
+    #[serde(default)]
+    pub accepted_by_device: u64,
+    /// The connected validators that use one, ascending.
+    #[serde(default)]
+    pub others_by_device: Vec<ValidatorIndex>,
 }
 
 /// Something that an operator is to look at.
@@ -415,6 +434,10 @@ alarms! {
     BackendFallback = "backend_fallback";
     /// Its certificate ends, or has ended.
     CertificateEnds = "certificate_ends";
+    /// The device that is to check signatures does not.
+    DeviceOut = "device_out";
+    /// So many validators have signatures checked by a device that a fault of it could decide.
+    DevicesDecide = "devices_decide";
 }
 
 /// A validator of an earlier release says nothing of it.

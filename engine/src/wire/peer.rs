@@ -41,7 +41,7 @@ pub struct PeerVersion(pub u16);
 impl PeerVersion {
     /// The oldest one that is spoken: that of the last release.
     pub const FIRST: Self = Self(1);
-    /// The first one in which bodies can be asked for by height.
+    /// The first one in which bodies can be asked for by height, and validators say how they check signatures.
     pub const BODIES_BY_HEIGHT: Self = Self(2);
     /// The newest one.
     pub const LAST: Self = Self(2);
@@ -166,6 +166,11 @@ pub enum PeerMessage {
         /// The bytes of the record.
         bytes: Bytes,
     },
+    /// How the sender checks signatures. Replaces what it said before on this connection.
+    Verifies {
+        /// Whether a device may accept signatures there (ADR 31).
+        by_device: bool,
+    },
 }
 
 const BATCH: u8 = 1;
@@ -188,6 +193,7 @@ const LAST_VOTE: u8 = 17;
 const FETCH_STORED: u8 = 18;
 const STORED: u8 = 19;
 const FETCH_BODIES: u8 = 20;
+const VERIFIES: u8 = 21;
 /// Bytes of a [`StateOffer`].
 const OFFER_BYTES: usize = 8 + 4 + 32;
 
@@ -196,7 +202,7 @@ impl PeerMessage {
     #[must_use]
     pub fn since(&self) -> PeerVersion {
         match self {
-            Self::FetchBodies { .. } => PeerVersion::BODIES_BY_HEIGHT,
+            Self::FetchBodies { .. } | Self::Verifies { .. } => PeerVersion::BODIES_BY_HEIGHT,
             _ => PeerVersion::FIRST,
         }
     }
@@ -282,6 +288,9 @@ impl PeerMessage {
                 writer = Writer::with_capacity(32 + bytes.len());
                 writer.u8(STORED).u64(height.0).u32(*place).blob(bytes);
             }
+            Self::Verifies { by_device } => {
+                writer.u8(VERIFIES).u8((*by_device).into());
+            }
         }
         writer.finish_bytes()
     }
@@ -320,6 +329,13 @@ impl PeerMessage {
             FETCH_BLOCKS => {
                 Self::FetchBlocks { from: Height(reader.u64("height")?), max: reader.u32("blocks")? }
             }
+            VERIFIES => match reader.u8("whether a device verifies")? {
+                flag @ 0..=1 => Self::Verifies { by_device: flag == 1 },
+                _ => {
+                    let (what, reason) = ("whether a device verifies", "it is neither 0 nor 1");
+                    return Err(WireError::Invalid { what, reason });
+                }
+            },
             FETCH_BODIES => {
                 Self::FetchBodies { from: Height(reader.u64("height")?), heights: reader.u32("heights")? }
             }

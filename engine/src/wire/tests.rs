@@ -260,6 +260,7 @@ fn peer_message() -> impl Strategy<Value = PeerMessage> {
         }),
         (any::<u64>(), any::<u32>())
             .prop_map(|(height, place)| PeerMessage::FetchStored { height: Height(height), place }),
+        any::<bool>().prop_map(|by_device| PeerMessage::Verifies { by_device }),
         (any::<u64>(), any::<u32>(), bytes()).prop_map(|(height, place, bytes)| PeerMessage::Stored {
             height: Height(height),
             place,

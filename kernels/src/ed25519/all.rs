@@ -49,7 +49,8 @@ pub struct Item<'a> {
 
 impl<'a> Item<'a> {
     /// The entry without what is known of its signer.
-    pub(super) fn entry(&self) -> Entry<'a> {
+    #[must_use]
+    pub fn entry(&self) -> Entry<'a> {
         let Self { key, message, signature, .. } = *self;
         Entry { key, message, signature }
     }

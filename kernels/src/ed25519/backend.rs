@@ -1,7 +1,7 @@
 //! Which arithmetic does the work, chosen at run time by what the CPU has.
 
 use super::{
-    Item,
+    Crossovers, Item,
     field::{Field, Work, portable::Portable},
     single,
 };
@@ -10,7 +10,10 @@ use std::fmt;
 /// An arithmetic that this CPU can run. The only way to one is through [`Backend::best`], [`Backend::all`] and
 /// [`Backend::named`], so a value proves that the CPU has what it needs.
 #[derive(Clone, Copy, Debug)]
-pub struct Backend(Kind);
+pub struct Backend {
+    kind: Kind,
+    crossovers: Crossovers,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
@@ -40,7 +43,7 @@ impl Backend {
     #[must_use]
     pub fn best() -> Self {
         let fastest = NAMES.into_iter().rev().find_map(|name| Self::named(name).ok());
-        fastest.unwrap_or(Self(Kind::Portable(Portable)))
+        fastest.unwrap_or_else(|| Self::of(Kind::Portable(Portable)))
     }
 
     /// All that this CPU can run, the plainest first.
@@ -64,13 +67,13 @@ impl Backend {
             name if NAMES.contains(&name) => None,
             _ => return Err(BackendError::Unknown(name.to_owned())),
         };
-        kind.map(Self).ok_or_else(|| BackendError::Unsupported(name.to_owned()))
+        kind.map(Self::of).ok_or_else(|| BackendError::Unsupported(name.to_owned()))
     }
 
     /// What it is called.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self.0 {
+        match self.kind {
             Kind::Portable(_) => "portable",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(_) => "avx2",
@@ -81,7 +84,7 @@ impl Backend {
 
     /// Does `work` with this backend's instructions.
     pub(super) fn run<W: Work>(self, work: W) -> W::Output {
-        match self.0 {
+        match self.kind {
             Kind::Portable(field) => field.enter(work),
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(field) => field.enter(work),
@@ -90,30 +93,34 @@ impl Backend {
         }
     }
 
-    /// How many entries a call needs for eight lanes at a time to beat single verification.
-    pub(super) fn lanes_crossover(self) -> usize {
-        match self.0 {
+    /// With crossovers as Zen 4 has them.
+    fn of(kind: Kind) -> Self {
+        let (lanes, combination) = match kind {
             // Eight lanes one after the other save nothing.
-            Kind::Portable(_) => usize::MAX,
+            Kind::Portable(_) => (usize::MAX, 128),
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(_) => 3,
+            Kind::Avx2(_) => (3, 40),
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(_) => 5,
-        }
+            Kind::Avx512(_) => (5, 40),
+        };
+        Self { kind, crossovers: Crossovers { lanes, combination } }
     }
 
-    /// How many entries a batch needs for the combination to beat verdicts one by one. Measured on Zen 4.
-    pub(super) fn combination_crossover(self) -> usize {
-        match self.0 {
-            Kind::Portable(_) => 128,
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(_) | Kind::Avx512(_) => 40,
-        }
+    /// From which sizes on it changes its way: those of Zen 4, if nothing else was [said](Self::with).
+    #[must_use]
+    pub fn crossovers(self) -> Crossovers {
+        self.crossovers
+    }
+
+    /// The same arithmetic with other crossovers. No verdict changes. A combination has two entries at least.
+    #[must_use]
+    pub fn with(self, Crossovers { lanes, combination }: Crossovers) -> Self {
+        Self { crossovers: Crossovers { lanes, combination: combination.max(2) }, ..self }
     }
 
     /// A verdict for one entry alone.
     pub(super) fn single(self, entry: &Item<'_>) -> bool {
-        match self.0 {
+        match self.kind {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512(token) => single::quad::verify(token, entry),
             _ => single::verify(&entry.entry()),

@@ -106,7 +106,7 @@ impl Search<'_> {
 
     fn part(&mut self, entries: &[Item<'_>], borders: &[usize], verdicts: &mut [bool]) {
         let n = entries.len();
-        if n < self.backend.combination_crossover() {
+        if n < self.backend.crossovers().combination {
             return self.each(entries, verdicts);
         }
         let Self { backend, coefficients, scratch, effort } = self;
@@ -163,7 +163,7 @@ impl Part<'_, '_> {
     fn split(&mut self, range: Range<usize>, sum: Sum, budget: &mut usize) {
         let middle = self.middle(&range);
         let cost = middle - range.start;
-        if range.len() < self.backend.combination_crossover() || *budget < cost {
+        if range.len() < self.backend.crossovers().combination || *budget < cost {
             let (entries, verdicts) = (&self.entries[range.clone()], &mut self.verdicts[range]);
             return each(self.backend, entries, verdicts, self.effort);
         }
@@ -187,9 +187,9 @@ impl Part<'_, '_> {
     }
 }
 
-fn each(backend: Backend, entries: &[Item<'_>], verdicts: &mut [bool], effort: &mut Effort) {
+pub(super) fn each(backend: Backend, entries: &[Item<'_>], verdicts: &mut [bool], effort: &mut Effort) {
     effort.alone += entries.len() as u64;
-    if entries.len() < backend.lanes_crossover() {
+    if entries.len() < backend.crossovers().lanes {
         for (entry, verdict) in entries.iter().zip(verdicts) {
             *verdict = backend.single(entry);
         }

@@ -58,7 +58,7 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
         validators: args.validators,
         chains: chains(args),
         storage: args.storage.word().into(),
-        work: args.set.clone(),
+        work: crate::network::verify_setting(args.verify).into_iter().chain(args.set.clone()).collect(),
         ..InitOptions::default()
     };
     let mut testbed = Testbed::build(args.data.as_deref(), args.keep, &options)?;

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use loadgen::Share;
 
-use super::{Named, Storage};
+use super::{Named, Storage, Verify};
 
 /// Measure a network of validators on this machine, then audit what it wrote.
 ///
@@ -77,6 +77,9 @@ pub struct BenchArgs {
     /// How journals are written.
     #[arg(long, value_enum, default_value_t = Storage::Auto)]
     pub storage: Storage,
+    /// Who checks signatures; docs/GPU.md has what that means.
+    #[arg(long, value_enum, default_value_t = Verify::Cpu)]
+    pub verify: Verify,
     /// A field of the validators' [work] section, such as batch_delay_ms=20; may be repeated.
     #[arg(long, value_name = "FIELD=VALUE", value_parser = parse_setting)]
     pub set: Vec<(String, String)>,

@@ -14,7 +14,7 @@ use net::NetError;
 
 use super::{
     AccountCommand, ChainCommand, Cli, Command, KernelsCommand, KeyCommand, NetworkCommand, NodeArgs, Output,
-    OutputError, ReservationCommand, SwapCommand, VerifyArgs, WhomError,
+    OutputError, ReservationCommand, SwapCommand, Verify, VerifyArgs, WhomError,
 };
 use super::{backup, network};
 use crate::accounts::{ChangeError, RequestError};
@@ -31,8 +31,8 @@ use crate::reservations::ReserveError;
 use crate::transfer::{FileError, PaymentsError, TransferError};
 use crate::verify::{ArchiveText, Audit, CheckpointFile, Map, Text, VerifyError};
 use crate::{
-    accounts, archive, attestations, bench, doors, kernels, proofs, query, reservations, transfer, validator,
-    verify,
+    accounts, archive, attestations, bench, device, doors, kernels, proofs, query, reservations, transfer,
+    validator, verify,
 };
 
 /// Does what was typed; `false` where something that was to be checked does not hold.
@@ -43,6 +43,7 @@ pub fn run(cli: Cli) -> Result<bool> {
     match cli.command {
         Command::Bench(args) => bench::bench(&args),
         Command::Node(args) => node(&args),
+        Command::DeviceChild { software } => device::work(software).map(|()| true),
         Command::Network(NetworkCommand::Init(args)) => network::init(&args),
         Command::Network(NetworkCommand::Up(args)) => network::up(&args),
         Command::Network(NetworkCommand::Down(args)) => network::down(&args),
@@ -176,7 +177,8 @@ fn is_configuration(cause: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 fn node(args: &NodeArgs) -> Result<bool> {
-    let config = Config::load(&args.config)?;
+    let mut config = Config::load(&args.config)?;
+    config.work.verify = args.verify.map_or(config.work.verify, Verify::policy);
     let log = Log::start(&config)?;
     validator::run(config, &log)?;
     Ok(true)

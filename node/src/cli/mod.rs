@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use engine::types::{RULES_FIRST, RULES_LAST};
 use engine::wire::{PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST};
 
@@ -20,6 +20,7 @@ mod archive;
 mod backup;
 mod attest;
 mod bench;
+mod choices;
 mod commands;
 mod chain;
 mod gateway;
@@ -45,6 +46,7 @@ pub use chain::{
     CloseChainArgs, CreateArgs, IssueArgs, Leaver, MembersListArgs, PauseArgs, ProposalArgs, ProposalsArgs,
     ProposingArgs, RemoveArgs, ResumeArgs, RoleArgs, RolesArgs,
 };
+pub use choices::{Storage, Verify};
 pub use commands::{exit_code, reasons, run};
 pub(crate) use commands::{genesis_beside, genesis_file_beside, progress_bar};
 pub use gateway::{
@@ -167,6 +169,13 @@ pub enum Command {
     #[command(subcommand)]
     Token(TokenCommand),
     Monitor(MonitorArgs),
+    /// What a validator starts to have signatures checked by a device.
+    #[command(hide = true)]
+    DeviceChild {
+        /// Takes a device that the CPU imitates.
+        #[arg(long)]
+        software: bool,
+    },
     Archive(ArchiveArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
@@ -200,6 +209,9 @@ pub struct NodeArgs {
     /// The validator's configuration.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+    /// Who checks signatures, whatever the configuration says: docs/GPU.md has what that means.
+    #[arg(long, value_enum, value_name = "WHO")]
+    pub verify: Option<Verify>,
 }
 
 /// Make, start and stop a network of validators on this machine.
@@ -292,6 +304,9 @@ pub struct PlacesArgs {
     /// How journals are written.
     #[arg(long, value_enum, default_value_t = Storage::Auto)]
     pub storage: Storage,
+    /// Who checks signatures; docs/GPU.md has what that means.
+    #[arg(long, value_enum, default_value_t = Verify::Cpu)]
+    pub verify: Verify,
 }
 
 /// The chains of a new network.
@@ -628,29 +643,6 @@ pub enum KernelsCommand {
               value_parser = clap::value_parser!(u32).range(64..=1 << 20))]
         batch_max: u32,
     },
-}
-
-/// How journals are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Storage {
-    /// io_uring where the kernel offers it, else portable.
-    Auto,
-    /// io_uring, or refuse to start.
-    Uring,
-    /// Plain file calls.
-    Portable,
-}
-
-impl Storage {
-    /// The word in a configuration file.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Uring => "uring",
-            Self::Portable => "portable",
-        }
-    }
 }
 
 /// K of N administrators.

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::config::genesis;
 use crate::disk::{ROOM_LOW_BYTES, free_bytes};
+use crate::network::verify_setting;
 use crate::network::{self, ChainDraft, Down, InitError, InitOptions, Network, REQUEST_FILE, Up};
 use crate::query::{NoValidator, print};
 
@@ -397,6 +398,7 @@ fn placed(places: &PlacesArgs) -> InitOptions {
         listen: places.listen.clone(),
         base_port: Some(places.base_port),
         storage: places.storage.word().into(),
+        work: verify_setting(places.verify),
         ..InitOptions::default()
     }
 }

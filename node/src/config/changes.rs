@@ -51,7 +51,7 @@ const fn restart(name: &'static str, says: fn(&Config) -> String) -> Setting {
 
 /// Every field, in the order of the file. What the genesis has a say in is compared by what it leads to: another path
 /// to the same file is no change.
-pub const SETTINGS: [Setting; 42] = [
+pub const SETTINGS: [Setting; 43] = [
     restart("validator.index", |of| of.index.map_or_else(|| "none".to_owned(), |index| index.to_string())),
     restart("validator.name", |of| of.name.clone()),
     restart("network.genesis", |of| format!("network {}", of.genesis.network())),
@@ -92,6 +92,7 @@ pub const SETTINGS: [Setting; 42] = [
     restart("storage.archive", |of| {
         of.archive.as_ref().map_or_else(|| "none".to_owned(), |archive| archive.display().to_string())
     }),
+    restart("work.verify", |of| of.work.verify.word().to_owned()),
     restart("work.verify_threads", |of| of.work.verify_threads.to_string()),
     reload("work.batch_packets_max", |of| of.work.batch_packets_max.to_string()),
     reload("work.batch_delay_ms", |of| of.work.batch_delay.as_millis().to_string()),

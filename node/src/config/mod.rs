@@ -26,6 +26,8 @@ use engine::types::Genesis;
 use kernels::ed25519::SigningKey;
 use net::{Address, Identity};
 
+use crate::device::Policy;
+
 mod changes;
 mod error;
 mod fields;
@@ -91,6 +93,8 @@ pub const OBSERVERS_MAX: usize = 16;
 pub struct WorkConfig {
     /// Threads that check signatures.
     pub verify_threads: usize,
+    /// Whether a device checks signatures beside them.
+    pub verify: Policy,
     /// A batch is sealed when so many packets wait…
     pub batch_packets_max: usize,
     /// …or, while earlier batches are on their way, when its oldest transaction has waited this long.
@@ -347,6 +351,12 @@ fn read_retention(storage: &mut Section) -> Result<Retention, ConfigError> {
 fn read_work(mut work: Section) -> Result<WorkConfig, ConfigError> {
     let millis = |value: u64| Duration::from_millis(value);
     let read = WorkConfig {
+        verify: work.choice(
+            "verify",
+            &[Policy::Cpu, Policy::Gpu, Policy::Auto].map(|policy| (policy.word(), policy)),
+            Policy::Cpu,
+            "\"cpu\", \"gpu\" or \"auto\"",
+        )?,
         verify_threads: work.bounded("verify_threads", 1, 1..=256, "the number of threads, 1 to 256")?,
         batch_packets_max: work.bounded(
             "batch_packets_max",

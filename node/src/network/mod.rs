@@ -21,7 +21,9 @@ use engine::types::{ChainId, Genesis, ValidatorIndex};
 use loadgen::client_keys::ClientSeed;
 use net::{Address, Fingerprint};
 
+use crate::cli::Verify;
 use crate::config::{ADDRESS, ConfigError, Contradiction, Readers, Secret, Section, genesis};
+use crate::device::Policy;
 
 mod add;
 mod chains;
@@ -45,6 +47,13 @@ pub use process::{ProcessError, Tie, ValidatorProcess};
 pub use rebuild::{RebuildError, Rebuilt, STATE_FILE, rebuild};
 pub use renew::renew;
 pub use running::{Down, RunError, Running, Up, down, stop_new_on_signal, up, wait_ready};
+
+/// The line of a `[work]` section that says who checks signatures; none where that is the CPU.
+pub(crate) fn verify_setting(verify: Verify) -> Vec<(String, String)> {
+    let policy = verify.policy();
+    let line = (policy != Policy::Cpu).then(|| ("verify".to_owned(), format!("\"{}\"", policy.word())));
+    line.into_iter().collect()
+}
 
 /// Name of the file that makes a directory a network.
 pub const NETWORK_FILE: &str = "network.toml";

@@ -164,6 +164,7 @@ mod tests {
             peers: Vec::new(),
             pending: 0,
             storage: "portable".to_owned(),
+            signatures: engine::wire::answers::SignaturesAnswer::default(),
             storage_fallback: None,
             certificate_until: None,
             fetching: None,

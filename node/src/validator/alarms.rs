@@ -66,6 +66,8 @@ struct Seen {
     rotten: u64,
     fallback: Option<String>,
     certificate_until: Option<u64>,
+    device: Option<(Severity, String)>,
+    by_device: Vec<u16>,
 }
 
 /// What was seen before.
@@ -156,6 +158,20 @@ impl Past {
                 Severity::Warning,
                 format!("the journal is written by plain file calls: {why}"),
             );
+        }
+        if let Some((severity, words)) = &seen.device {
+            say(AlarmKind::DeviceOut, *severity, words.clone());
+        }
+        let faulty = usize::from(seen.members.saturating_sub(1) / 3);
+        if seen.by_device.len() > faulty {
+            let words = format!(
+                "{} of {} validators have signatures checked by a device (validators {:?}): a fault that their devices \
+                 share could make a forgery final",
+                seen.by_device.len(),
+                seen.members,
+                seen.by_device
+            );
+            say(AlarmKind::DevicesDecide, Severity::Warning, words);
         }
         match seen.certificate_until.map(|until| until.checked_sub(seen.unix)) {
             Some(None) => {
@@ -278,6 +294,8 @@ impl AlarmWatch {
             rotten: counters.rotten.load(Relaxed),
             fallback: why_portable(&shared.journal),
             certificate_until: identity.valid_until(),
+            device: shared.checking.trouble(),
+            by_device: shared.checking.members_by_device(shared.me, members),
         };
         shared.alarms.update(self.past.judge(&seen), seen.unix);
     }

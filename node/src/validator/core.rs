@@ -19,7 +19,7 @@ use engine::replica::{
 use engine::store::{Position, StoreError};
 use engine::types::{Height, ValidatorIndex};
 use engine::wire::answers::{FetchingAnswer, MissingAnswer};
-use engine::wire::{Notice, PeerMessage};
+use engine::wire::{Notice, PeerMessage, PeerVersion};
 use net::{LogLimit, PeerNetwork, Permit};
 
 use super::checkpoints::CheckpointWork;
@@ -158,7 +158,12 @@ impl Host {
     /// What an event is to the replica; `Break` where the validator is to stop.
     fn input_of(&mut self, event: CoreEvent) -> ControlFlow<(), Option<Input>> {
         ControlFlow::Continue(Some(match event {
-            CoreEvent::Input(input) => input,
+            CoreEvent::Input(input) => {
+                if let Input::Connected(peer, version) = input {
+                    self.say_how_signatures_are_checked(peer, version);
+                }
+                input
+            }
             CoreEvent::Peer(from, message, permit) => {
                 self.permit = Some(permit);
                 Input::Message(from, message)
@@ -187,6 +192,13 @@ impl Host {
             }
             CoreEvent::Stop => return ControlFlow::Break(()),
         }))
+    }
+
+    fn say_how_signatures_are_checked(&mut self, peer: ValidatorIndex, version: PeerVersion) {
+        let message = PeerMessage::Verifies { by_device: self.wiring.shared.checking.by_device() };
+        if message.since() <= version {
+            self.send(To::One(peer), &message);
+        }
     }
 
     fn ask(&mut self, question: Question) -> QuestionId {
@@ -261,6 +273,7 @@ impl Ports for Host {
     }
 
     fn answer(&mut self, question: QuestionId, answer: Answer) {
+        let answer = if self.wiring.shared.checking.withholds_votes() { Answer::Decline } else { answer };
         match (self.questions.remove(&question), answer) {
             (Some(Question::Propose(reply)), Answer::Propose(digest)) => reply.send(digest.0),
             (Some(Question::Vote(reply)), Answer::Vote(vote)) => reply.send(vote),

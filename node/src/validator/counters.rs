@@ -53,6 +53,10 @@ counters! {
     batches_refused,
     /// Bad signatures, of clients and of peers.
     bad_signatures,
+    /// Signatures that a device has accepted.
+    signatures_by_device,
+    /// Batches of signatures for which no answer of the device came in time.
+    device_timeouts,
     /// How often a signature was checked once more, because others beside it were bad.
     signatures_rechecked,
     /// Clients disconnected because too many of their signatures were bad.

@@ -100,6 +100,7 @@ impl Sorter {
             }
             // The network says why in the log, as often as it is good for the log.
             PeerEvent::Disconnected { peer, .. } => {
+                self.shared.checking.heard(ValidatorIndex(peer), false);
                 self.tell(CoreEvent::Input(Input::Disconnected(ValidatorIndex(peer))))
             }
             PeerEvent::Message { from, channel, frame } => self.message(ValidatorIndex(from), channel, frame),
@@ -128,6 +129,10 @@ impl Sorter {
             Ok(PeerMessage::Stored { height, place, bytes }) => {
                 // The scrubber asks again for what has no room; what it has not asked for it does not miss.
                 let _dropped = self.stored.try_send(Stored { from, height, place, bytes });
+                Flow::Continue
+            }
+            Ok(PeerMessage::Verifies { by_device }) => {
+                self.shared.checking.heard(from, by_device);
                 Flow::Continue
             }
             Ok(message) => self.tell(CoreEvent::Peer(from, message, frame.permit)),

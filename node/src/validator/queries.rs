@@ -408,6 +408,7 @@ impl QueryThread {
             scrub: shared.scrub.answer(),
             rules: Some(shared.rules.answer(shared.epochs.members(), shared.clock.moment().unix_ms)),
             alarms: shared.alarms.now(),
+            signatures: shared.checking.answer(&shared.counters),
             uptime_seconds: shared.clock.now().as_secs(),
         })
     }

@@ -12,6 +12,7 @@ use engine::wire::{Notice, Standing};
 
 use super::alarms::Board;
 use super::catch_up::CatchUp;
+use super::checking::Checking;
 use super::clients::Clients;
 use super::clock::Clock;
 use super::counters::Counters;
@@ -61,6 +62,8 @@ pub struct Shared {
     pub rules: ProposedRules,
     /// What an operator is to look at.
     pub alarms: Board,
+    /// Who checks signatures, here and elsewhere.
+    pub checking: Checking,
     /// What the status says of a catch-up by state.
     pub catch_up: CatchUp,
     /// Set when a state was fetched from which the next start goes on: the validator ends and starts again.

@@ -28,6 +28,7 @@ use net::{ClientSettings, Network, PeerNetwork, PeerSettings, Permit, Settings};
 use super::alarms::{AlarmWatch, Board};
 use super::catch_up::CatchUp;
 use super::certificate::CertificateReport;
+use super::checking::{Checking, equip};
 use super::checkpoints::{self, CheckpointTaker, CheckpointWork, ServedStates};
 use super::clients::{Clients, Demand, Reception};
 use super::clock::Clock;
@@ -47,6 +48,7 @@ use super::peers::{Sorter, channels};
 use super::queries::QueryThread;
 use super::questions::{Questions, ReaderEvent};
 use super::reader::{self, Requests};
+use super::recheck::recheck;
 use super::recover::{Resumed, Stopped, recover};
 use super::reload::{Knobs, reload};
 use super::report::Report;
@@ -59,6 +61,7 @@ use super::shared::Shared;
 use super::storage;
 use super::verifier::VerifyThread;
 use crate::config::{Config, FIRST_START, StorageBackend};
+use crate::device::Record;
 
 /// Clients connected to one validator.
 const CLIENTS_MAX: usize = 1_024;
@@ -246,12 +249,15 @@ impl Validator {
         let client_sockets = net::bind(config.listen_clients.addresses()).context("the port for clients")?;
         let Opened { journal, votes, files, resumed, known, losses, boots } =
             open(config, orders, &certificates, left.as_ref())?;
+        let mut devices = Record::open(&config.data)?;
+        recheck(config, orders, &journal, &resumed, &mut devices)?;
         let Resumed { recovered, ledger, roots, view, index, hints, from_memory } = resumed;
         // One from which no start can go on is good for nothing.
         let left = left.filter(|_| from_memory);
         let seat = Seat::of(config, &recovered.epochs, known.as_ref());
         seat.tell(config);
         let keeper = Keeper::new(&recovered, &roots);
+        let next = recovered.head.height.next();
 
         let (counters, clock) = (Arc::new(Counters::default()), Clock::start());
         let rules = ProposedRules::of(genesis, &ledger, clock.moment().unix_ms);
@@ -281,6 +287,7 @@ impl Validator {
             scrub: scrub::Progress::new(counters.clone()),
             rules,
             alarms: Board::default(),
+            checking: Checking::new(config.work.verify, devices),
             catch_up: CatchUp::default(),
             counters,
             starts_again: AtomicBool::new(false),
@@ -323,6 +330,7 @@ impl Validator {
             recovered.epochs.members().keys().into(),
             Arc::clone(&shared.counters.signatures_verified),
         );
+        let verifier = equip(config, &shared, verifier, next)?;
         let mut reader_threads = verifiers(config, &verifier, &shared, &intake, &questions, &core)?;
         let ledger_states = ledger.states();
         let committer = Committer::new(ledger, roots, shared.mempools.clone());
@@ -456,6 +464,7 @@ impl Validator {
         let _gone = self.executor.send(Event::Stop);
         join(self.executor_thread);
         self.shared.stopping.store(true, Relaxed);
+        self.shared.checking.stop();
         let _gone = self.readers.send(ReaderEvent::Stop);
         self.requests.close();
         self.network.shutdown(FAREWELL);

@@ -49,7 +49,13 @@ pub struct VerifyThread {
 impl VerifyThread {
     /// Works until the network is gone.
     pub fn run(self, mut verifier: Verifier) {
+        let mut device_from = 0;
         while let Some(round) = self.intake.take(BATCH_PACKETS_MAX, PATIENCE, || self.shared.clock.now()) {
+            let now_from = self.shared.checking.batch_from();
+            if device_from != now_from {
+                device_from = now_from;
+                self.intake.device_from(device_from);
+            }
             if !round.is_empty() {
                 self.round(&mut verifier, round);
             }
@@ -81,9 +87,10 @@ impl VerifyThread {
                 "the operating system gives no randomness, without which signatures cannot be checked: {error}"
             ));
         }
-        let rechecked = verifier.rechecked();
+        let (rechecked, assisted) = (verifier.rechecked(), verifier.assisted());
         let mut checked = verifier.check(committed, jobs, seed).into_iter();
         Counters::add(&self.shared.counters.signatures_rechecked, verifier.rechecked() - rechecked);
+        Counters::add(&self.shared.counters.signatures_by_device, verifier.assisted() - assisted);
         let verified_us = self.shared.clock.now_us();
         // The holds go now: their bytes are checked, and the peers may send more.
         for ((from, batch, pushed, _hold), checked) in senders.into_iter().zip(&mut checked) {

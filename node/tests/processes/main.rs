@@ -63,6 +63,7 @@ mod copies;
 #[cfg(test)]
 mod envelopes;
 #[cfg(test)]
+mod devices;
 mod epochs;
 #[cfg(test)]
 mod feeds;

@@ -1,0 +1,51 @@
+//! Choices that several commands have.
+
+use clap::ValueEnum;
+
+use crate::device::Policy;
+
+/// How journals are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Storage {
+    /// io_uring where the kernel offers it, else portable.
+    Auto,
+    /// io_uring, or refuse to start.
+    Uring,
+    /// Plain file calls.
+    Portable,
+}
+
+impl Storage {
+    /// The word in a configuration file.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Uring => "uring",
+            Self::Portable => "portable",
+        }
+    }
+}
+
+/// Who checks signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Verify {
+    /// The CPU alone.
+    Cpu,
+    /// A GPU as many as it can check in a tenth of a second, be it one that the CPU imitates; the CPU the rest.
+    Gpu,
+    /// A GPU, if there is one of hardware, and the CPU: each batch is parted so that both end together.
+    Auto,
+}
+
+impl Verify {
+    /// What a configuration calls it.
+    #[must_use]
+    pub fn policy(self) -> Policy {
+        match self {
+            Self::Cpu => Policy::Cpu,
+            Self::Gpu => Policy::Gpu,
+            Self::Auto => Policy::Auto,
+        }
+    }
+}

@@ -1,0 +1,659 @@
+//! The validator's side of a device: who gets what, and what becomes of it.
+//!
+//! ```text
+//!              ┌──────────────── resting, for a while ◀── lost, hanging, out of memory
+//!              ▼                                          ▲
+//!  start ──▶ a child ──▶ ready ──▶ measured ──▶ in service ──▶ caught: never again
+//! ```
+
+use std::fmt;
+use std::io::BufReader;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use engine::verify::{Answer, Assistant};
+use kernels::ed25519::{Entry, Item, SigningKey};
+use kernels::gpu::Claim;
+
+use super::calibration::DeviceTimes;
+use super::child::{Link, Spawn};
+use super::guard::Guarded;
+use super::lines::{FromChild, ToChild, Which, hear, say};
+use super::pace::{PATIENCE_MAX, Pace, Policy};
+use super::shared_memory::SharedMemory;
+use super::slot::{CLAIMS_MAX, Slot};
+use super::worker::SLOTS;
+use crate::validator::clock::Clock;
+
+/// A driver that compiles for the first time takes seconds, on a busy machine minutes.
+const READY_WITHIN: Duration = Duration::from_secs(180);
+/// A child that has not answered for a batch for so long is hanging.
+const HANGING_AFTER: Duration = Duration::from_secs(10);
+/// How long the first batches may take, with which it is measured: their keys are new.
+const MEASURED_WITHIN: Duration = Duration::from_secs(60);
+/// A batch that takes longer is large enough to measure by.
+const LONG_BATCH: Duration = Duration::from_millis(100);
+/// Sizes of batches by which it is measured.
+const SIZES: [usize; 5] = [32, 128, 512, 2_048, 8_192];
+/// Keys that sign what it is measured by.
+const KEYS: usize = 16;
+/// After a loss it is tried again so much later, each time twice as long,
+const REST_FIRST: Duration = Duration::from_secs(30);
+/// and at least this often.
+const REST_MAX: Duration = Duration::from_secs(600);
+/// A device that was in service for so long begins anew with the shortest rest.
+const STEADY_AFTER: Duration = Duration::from_secs(600);
+/// How often it is looked whether something is to be done.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Whom a desk tells.
+pub struct Hooks {
+    /// A device is in service, and was measured.
+    pub in_service: Box<dyn Fn(DeviceTimes) + Send + Sync>,
+    /// A device was caught with a wrong verdict: nothing that it accepted may be voted for before it is checked again.
+    pub caught: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hooks")
+    }
+}
+
+/// Where verify threads hand in signatures for a device.
+#[derive(Debug)]
+pub struct Desk {
+    inner: Arc<Inner>,
+    supervisor: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// How a device is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The child compiles its programs.
+    Starting,
+    /// It is measured.
+    Measuring,
+    /// It checks signatures.
+    InService,
+    /// It is tried again later.
+    Resting {
+        /// What was wrong.
+        why: String,
+    },
+    /// It was caught with a wrong verdict.
+    Caught {
+        /// With which.
+        why: String,
+    },
+}
+
+#[derive(Debug)]
+struct Inner {
+    policy: Policy,
+    hooks: Hooks,
+    clock: Clock,
+    /// What a signature takes on the CPU.
+    cpu: Duration,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    standing: Standing,
+    /// What the child has said of its device.
+    device: Option<String>,
+    link: Option<Link>,
+    /// How many children there have been. What an earlier one says counts for nothing.
+    life: u64,
+    generation: u64,
+    flights: [Option<Flight>; SLOTS],
+    pace: Option<Pace>,
+    timeouts: u64,
+    /// What went wrong last, until a device is in service.
+    trouble: Option<String>,
+    is_stopping: bool,
+}
+
+/// A batch in a slot.
+#[derive(Debug)]
+struct Flight {
+    generation: u64,
+    claims: usize,
+    since: Duration,
+    /// What the child has answered.
+    answer: Option<Result<Vec<bool>, String>>,
+    /// Nobody waits any more. The slot is free when the child has answered.
+    is_given_up: bool,
+}
+
+/// A batch that was handed in.
+#[derive(Debug)]
+struct Ticket {
+    inner: Arc<Inner>,
+    which: Which,
+    guarded: Guarded,
+    taken: usize,
+    /// Signatures of the batch, and of those before it.
+    ahead: usize,
+    begun: Duration,
+    patience: Duration,
+}
+
+impl Desk {
+    /// Starts a child, and takes signatures once it is ready. `cpu` is what a signature takes on the CPU.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub fn start(
+        policy: Policy,
+        cpu: Duration,
+        clock: Clock,
+        program: std::path::PathBuf,
+        hooks: Hooks,
+    ) -> std::io::Result<Self> {
+        // With `auto` a software device could never be the sooner one.
+        let takes_software = policy == Policy::Gpu;
+        Self::with(
+            policy,
+            cpu,
+            clock,
+            Box::new(super::child::Program { path: program, takes_software }),
+            hooks,
+        )
+    }
+
+    pub(super) fn with(
+        policy: Policy,
+        cpu: Duration,
+        clock: Clock,
+        spawn: Box<dyn Spawn>,
+        hooks: Hooks,
+    ) -> std::io::Result<Self> {
+        let state = State {
+            standing: Standing::Starting,
+            device: None,
+            link: None,
+            life: 0,
+            generation: 0,
+            flights: [const { None }; SLOTS],
+            pace: None,
+            timeouts: 0,
+            trouble: None,
+            is_stopping: false,
+        };
+        let (state, changed) = (Mutex::new(state), Condvar::new());
+        let inner = Arc::new(Inner { policy, hooks, clock, cpu, state, changed });
+        let here = inner.clone();
+        let supervisor =
+            thread::Builder::new().name("device".into()).spawn(move || here.supervise(&*spawn))?;
+        Ok(Self { inner, supervisor: Mutex::new(Some(supervisor)) })
+    }
+
+    /// How the device is, and what the child says of it.
+    #[must_use]
+    pub fn standing(&self) -> (Standing, Option<String>) {
+        let state = self.inner.lock();
+        (state.standing.clone(), state.device.clone())
+    }
+
+    /// What keeps a device from its service, until one is in service again.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.inner.lock().trouble.clone()
+    }
+
+    /// How many batches came too late.
+    #[must_use]
+    pub fn timeouts(&self) -> u64 {
+        self.inner.lock().timeouts
+    }
+
+    /// Ends the child, whatever it does. What is handed in after that goes to the CPU.
+    pub fn stop(&self) {
+        self.inner.lock().is_stopping = true;
+        self.inner.changed.notify_all();
+        let supervisor = self.supervisor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A panic has ended the process already.
+        let _ended = supervisor.map(JoinHandle::join);
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Assistant for Desk {
+    fn offer(&self, items: &[Item<'_>]) -> Option<Box<dyn Answer>> {
+        let ticket = self.inner.offer(items.iter().map(Item::entry))?;
+        Some(Box::new(ticket))
+    }
+}
+
+impl Answer for Ticket {
+    fn taken(&self) -> usize {
+        self.taken
+    }
+
+    fn wait(self: Box<Self>) -> Option<Vec<bool>> {
+        let patience = self.patience;
+        let answer = self.inner.answer(self.which, self.begun + patience);
+        let took = self.inner.clock.now().saturating_sub(self.begun);
+        if answer.is_some() || took >= patience {
+            self.inner.landed(self.ahead, took);
+        }
+        self.judge(answer?)
+    }
+}
+
+impl Ticket {
+    fn judge(&self, answer: Vec<bool>) -> Option<Vec<bool>> {
+        let judged = random().map(|random| self.guarded.judge(answer, &random));
+        match judged {
+            Some(Ok(accepted)) => Some(accepted),
+            Some(Err(caught)) => {
+                self.inner.catch(&caught.to_string());
+                None
+            }
+            // Without randomness the CPU cannot check either; the verify thread says so.
+            None => None,
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.inner.give_up(self.which);
+    }
+}
+
+impl State {
+    fn rest(&mut self, why: String) {
+        // Dropped here: the child ends.
+        self.link = None;
+        self.pace = None;
+        self.device = None;
+        self.fail_all("the child is gone");
+        // What was wrong first is the reason.
+        if !matches!(self.standing, Standing::Caught { .. } | Standing::Resting { .. }) {
+            self.trouble = Some(why.clone());
+            self.standing = Standing::Resting { why };
+        }
+    }
+
+    /// No answer will come any more.
+    fn fail_all(&mut self, why: &str) {
+        for place in &mut self.flights {
+            match place {
+                Some(flight) if flight.is_given_up => *place = None,
+                Some(flight) => {
+                    flight.answer.get_or_insert_with(|| Err(why.to_owned()));
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// The flight in a slot, if it is of this generation.
+    fn flight(&mut self, which: Which) -> Option<&mut Option<Flight>> {
+        let place = self.flights.get_mut(which.slot)?;
+        place.as_ref().is_some_and(|flight| flight.generation == which.generation).then_some(place)
+    }
+
+    /// Signatures that wait for an answer.
+    fn waiting(&self) -> usize {
+        self.flights
+            .iter()
+            .flatten()
+            .filter(|flight| flight.answer.is_none())
+            .map(|flight| flight.claims)
+            .sum()
+    }
+
+    /// Hands a batch to the child. None if there is no room, or no child.
+    fn launch(&mut self, guarded: &Guarded, now: Duration) -> Option<Which> {
+        let slot = self.flights.iter().position(Option::is_none)?;
+        let link = self.link.as_mut()?;
+        self.generation += 1;
+        let which = Which { slot, generation: self.generation };
+        Slot::of(link.memory.words(), slot)?.put(guarded.claims());
+        if say(&mut link.socket, &ToChild::Check(which)).is_err() {
+            link.kill();
+            return None;
+        }
+        let (generation, claims) = (which.generation, guarded.claims().len());
+        self.flights[slot] =
+            Some(Flight { generation, claims, since: now, answer: None, is_given_up: false });
+        Some(which)
+    }
+
+    /// The child has answered for a batch.
+    fn landed(&mut self, which: Which, answer: Result<Vec<bool>, String>) {
+        let Some(place) = self.flight(which) else { return };
+        match place {
+            Some(flight) if !flight.is_given_up => flight.answer = Some(answer),
+            _ => *place = None,
+        }
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a change, for a moment.
+    fn look<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn offer<'e>(self: &Arc<Self>, entries: impl Iterator<Item = Entry<'e>> + Clone) -> Option<Ticket> {
+        let share = {
+            let mut state = self.lock();
+            if state.standing != Standing::InService || state.flights.iter().all(Option::is_some) {
+                return None;
+            }
+            // One place is for the known bad entry.
+            let room = Slot::room(entries.clone().take(CLAIMS_MAX - 1));
+            let waiting = state.waiting();
+            let pace = state.pace.as_mut()?;
+            match pace.share(self.policy, room, waiting) {
+                0 => {
+                    pace.passed_over();
+                    return None;
+                }
+                share => share,
+            }
+        };
+        // Copied without the lock.
+        let guarded = Guarded::new(entries.take(share), &random()?);
+        let mut state = self.lock();
+        if state.standing != Standing::InService {
+            return None;
+        }
+        let (begun, ahead) = (self.clock.now(), state.waiting() + share);
+        let patience = state.pace?.patience(ahead);
+        let which = state.launch(&guarded, begun)?;
+        drop(state);
+        Some(Ticket { inner: self.clone(), which, guarded, taken: share, ahead, begun, patience })
+    }
+
+    /// What the child says to a batch, if it does so in time. The slot is free then.
+    fn answer(&self, which: Which, until: Duration) -> Option<Vec<bool>> {
+        let mut state = self.lock();
+        loop {
+            let answer = state.flight(which)?.as_mut()?.answer.take();
+            if let Some(answer) = answer {
+                *state.flight(which)? = None;
+                drop(state);
+                return answer
+                    .map_err(|why| tracing::debug!("a batch of signatures goes to the CPU: {why}"))
+                    .ok();
+            }
+            let left = until.saturating_sub(self.clock.now());
+            if left.is_zero() || state.is_stopping {
+                state.timeouts += u64::from(left.is_zero());
+                state.flight(which)?.as_mut()?.is_given_up = true;
+                return None;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Nobody waits for a batch any more.
+    fn give_up(&self, which: Which) {
+        let mut state = self.lock();
+        if let Some(place) = state.flight(which) {
+            match place {
+                Some(flight) if flight.answer.is_none() => flight.is_given_up = true,
+                _ => *place = None,
+            }
+        }
+    }
+
+    fn landed(&self, ahead: usize, took: Duration) {
+        if let Some(pace) = &mut self.lock().pace {
+            pace.landed(ahead, took);
+        }
+    }
+
+    /// The device has given a wrong verdict.
+    fn catch(&self, why: &str) {
+        let mut state = self.lock();
+        let is_first = !matches!(state.standing, Standing::Caught { .. });
+        if is_first {
+            state.standing = Standing::Caught { why: why.to_owned() };
+            state.link.iter_mut().for_each(Link::kill);
+            state.fail_all("the device was caught with a wrong verdict");
+        }
+        drop(state);
+        self.changed.notify_all();
+        if is_first {
+            (self.hooks.caught)(why);
+        }
+    }
+
+    /// One child after another.
+    fn supervise(self: &Arc<Self>, spawn: &dyn Spawn) {
+        let mut rest = REST_FIRST;
+        loop {
+            let begun = self.clock.now();
+            let why = self.live(spawn);
+            let mut state = self.lock();
+            state.rest(why.clone());
+            self.changed.notify_all();
+            if state.is_stopping || matches!(state.standing, Standing::Caught { .. }) {
+                return;
+            }
+            if self.clock.now().saturating_sub(begun) >= STEADY_AFTER {
+                rest = REST_FIRST;
+            }
+            let seconds = rest.as_secs();
+            // The alarm says that it is gone.
+            tracing::debug!("the device is gone ({why}), and is tried again in {seconds} s");
+            let until = self.clock.now() + rest;
+            rest = (2 * rest).min(REST_MAX);
+            while self.clock.now() < until && !state.is_stopping {
+                state = self.look(state);
+            }
+            if state.is_stopping {
+                return;
+            }
+            state.standing = Standing::Starting;
+        }
+    }
+
+    /// A child from its start to its end; why it has ended.
+    fn live(self: &Arc<Self>, spawn: &dyn Spawn) -> String {
+        let link = match spawn.spawn() {
+            Ok(link) => link,
+            Err(error) => return format!("its process cannot be started: {error}"),
+        };
+        let lines = match link.socket.try_clone() {
+            Ok(lines) => lines,
+            Err(error) => return format!("its process cannot be heard: {error}"),
+        };
+        let memory = link.memory.clone();
+        let life = {
+            let mut state = self.lock();
+            state.life += 1;
+            state.link = Some(link);
+            state.life
+        };
+        let here = self.clone();
+        let reader = thread::Builder::new()
+            .name("device-lines".into())
+            .spawn(move || here.listen(life, lines, &memory));
+        if let Err(error) = reader {
+            return format!("there is no thread for it: {error}");
+        }
+        let until = self.clock.now() + READY_WITHIN;
+        let mut state = self.lock();
+        while state.device.is_none() {
+            if let Some(why) = self.ended(&state) {
+                return why;
+            }
+            if self.clock.now() >= until {
+                return format!("it is not ready after {} s", READY_WITHIN.as_secs());
+            }
+            state = self.look(state);
+        }
+        state.standing = Standing::Measuring;
+        drop(state);
+        let (pace, measured) = match self.measure() {
+            Ok(measured) => measured,
+            Err(why) => return why,
+        };
+        let mut state = self.lock();
+        if let Some(why) = self.ended(&state) {
+            return why;
+        }
+        state.pace = Some(pace);
+        state.trouble = None;
+        state.standing = Standing::InService;
+        drop(state);
+        (self.hooks.in_service)(measured);
+        let mut state = self.lock();
+        loop {
+            if let Some(why) = self.ended(&state) {
+                return why;
+            }
+            let now = self.clock.now();
+            let hangs = |flight: &Flight| {
+                flight.answer.is_none() && now.saturating_sub(flight.since) >= HANGING_AFTER
+            };
+            if state.flights.iter().flatten().any(hangs) {
+                return format!("it has not answered for {} s", HANGING_AFTER.as_secs());
+            }
+            state = self.look(state);
+        }
+    }
+
+    /// Why the child's life is over, if it is.
+    fn ended(&self, state: &State) -> Option<String> {
+        match &state.standing {
+            Standing::Caught { why } | Standing::Resting { why } => Some(why.clone()),
+            _ if state.is_stopping => Some("the validator stops".into()),
+            _ => None,
+        }
+    }
+
+    /// Hears a child until it is gone.
+    fn listen(&self, life: u64, lines: UnixStream, memory: &SharedMemory) {
+        let mut lines = BufReader::new(lines);
+        let why = loop {
+            let heard = hear::<FromChild>(&mut lines);
+            let mut state = self.lock();
+            if state.life != life {
+                return;
+            }
+            match heard {
+                Ok(Some(FromChild::Ready { device })) => state.device = Some(device),
+                Ok(Some(FromChild::Unusable { why })) => break why,
+                Ok(Some(FromChild::Settled(which))) => {
+                    let claims =
+                        state.flight(which).and_then(|place| place.as_ref()).map(|flight| flight.claims);
+                    let slot = Slot::of(memory.words(), which.slot);
+                    if let Some((claims, slot)) = claims.zip(slot) {
+                        match slot.accepted(claims) {
+                            Ok(accepted) => state.landed(which, Ok(accepted)),
+                            Err(nonsense) => break nonsense.to_string(),
+                        }
+                    }
+                }
+                Ok(Some(FromChild::Failed { which, why })) => {
+                    state.landed(which, Err(why));
+                }
+                Ok(Some(FromChild::Distrusted { why, .. })) => {
+                    drop(state);
+                    self.catch(&why);
+                    return;
+                }
+                Ok(None) => break "its process has ended".into(),
+                Err(error) => break format!("its process says what makes no sense: {error}"),
+            }
+            drop(state);
+            self.changed.notify_all();
+        };
+        let mut state = self.lock();
+        if state.life == life {
+            state.rest(why);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// How fast the device is, by batches of growing size.
+    fn measure(&self) -> Result<(Pace, DeviceTimes), String> {
+        let keys: Vec<SigningKey> = (0..KEYS).map(|key| SigningKey::from_seed([key as u8; 32])).collect();
+        let signed = |number: usize| {
+            let (key, message) = (&keys[number % KEYS], [number as u8; 96]);
+            Claim { key: key.public_key(), signature: key.sign(&message), message: message.to_vec() }
+        };
+        let mut claims: Vec<Claim> = Vec::new();
+        let mut timed: Vec<(usize, Duration)> = Vec::new();
+        for size in SIZES {
+            claims.extend((claims.len()..size).map(signed));
+            // The first time is that of new keys and cold code.
+            let runs = if timed.is_empty() { 2 } else { 1 };
+            let mut took = Duration::ZERO;
+            for _ in 0..runs {
+                took = self.time(&claims)?;
+            }
+            timed.push((size, took));
+            if took >= LONG_BATCH {
+                break;
+            }
+        }
+        let (small, large) = (timed[0], timed[timed.len() - 1]);
+        let pace = Pace::new(small, large, self.cpu);
+        let (batch, signature) = pace.times();
+        let device = self.lock().device.clone().unwrap_or_default();
+        Ok((
+            pace,
+            DeviceTimes {
+                device,
+                batch_us: batch.as_micros() as u64,
+                signature_ns: signature.as_nanos() as u64,
+                batch_from: pace.crossover(self.policy, CLAIMS_MAX - 1).map(|size| size as u64),
+            },
+        ))
+    }
+
+    /// What one batch takes, whose verdicts are known.
+    fn time(&self, claims: &[Claim]) -> Result<Duration, String> {
+        let random = random().ok_or("the operating system gives no randomness")?;
+        let guarded = Guarded::new(claims.iter().map(Claim::entry), &random);
+        let begun = self.clock.now();
+        let which = self.lock().launch(&guarded, begun).ok_or("its process takes no batch")?;
+        let answer = self.answer(which, begun + MEASURED_WITHIN);
+        let took = self.clock.now().saturating_sub(begun);
+        let accepted = guarded
+            .judge(answer.ok_or("a batch by which it is measured has no answer")?, &random)
+            .map_err(|caught| caught.to_string());
+        match accepted {
+            Ok(accepted) if accepted.iter().all(|accepted| *accepted) => Ok(took),
+            Ok(_) => Err("it refuses good signatures".into()),
+            Err(why) => {
+                self.catch(&why);
+                Err(why)
+            }
+        }
+    }
+}
+
+/// Fresh bytes of the operating system.
+fn random() -> Option<[u8; 32]> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).is_ok().then_some(random)
+}
+
+const _: () = assert!(PATIENCE_MAX.as_millis() < HANGING_AFTER.as_millis());
+
+#[cfg(test)]
+mod tests;
