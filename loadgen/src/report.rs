@@ -63,6 +63,9 @@ pub struct BenchConfig {
     pub data_bytes: u64,
     /// The storage backend that was in use.
     pub storage: String,
+    /// Who was to check signatures: `cpu`, `gpu` or `auto`; empty where that is not known.
+    #[serde(default)]
+    pub verify: String,
 }
 
 /// Rates in transactions a second.
@@ -150,6 +153,9 @@ pub struct Audit {
     pub roots_equal: bool,
     /// Signatures that each validator checked.
     pub signatures_verified_per_validator: Vec<u64>,
+    /// Of these, the ones that a device accepted.
+    #[serde(default)]
+    pub signatures_by_device_per_validator: Vec<u64>,
     /// Fingerprints that clients were told are registered.
     #[serde(default)]
     pub attested_told: u64,

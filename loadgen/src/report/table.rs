@@ -223,6 +223,11 @@ fn audit(table: &mut Table, report: &BenchReport) {
     }
     let checked: Vec<_> = audit.signatures_verified_per_validator.iter().map(|n| grouped(*n)).collect();
     table.line(Ink::None, &format!("signatures checked: {}", checked.join(" · ")));
+    if !matches!(report.config.verify.as_str(), "" | "cpu") {
+        let device = audit.signatures_by_device_per_validator.iter();
+        let device: Vec<_> = device.map(|n| grouped(*n)).collect();
+        table.line(Ink::None, &format!("accepted by a device: {}", device.join(" · ")));
+    }
     if audit.ok {
         table.line(Ink::Good, "✔ nothing that clients were told is committed is lost");
     } else {

@@ -15,17 +15,18 @@ use crate::verify;
 const NAMED: usize = 3;
 
 /// Audits every validator's directory, also of those that are `dead`. `verified` are the signatures that each says it
-/// has checked.
+/// has checked, and of these the ones that a device has accepted.
 pub(super) fn audit(
     network: &Network,
     outcome: &LoadOutcome,
-    verified: Vec<u64>,
+    (verified, by_device): (Vec<u64>, Vec<u64>),
     dead: &[usize],
 ) -> Result<Audit> {
     let mut auditor = verify::auditor(network.genesis.clone())?;
     let mut audit = Audit {
         roots_equal: true,
         signatures_verified_per_validator: verified,
+        signatures_by_device_per_validator: by_device,
         attested_told: outcome.acknowledged().map(registers).sum(),
         ..Audit::default()
     };

@@ -109,7 +109,8 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     let config = bench_config(args, backends(storage));
     let mut report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
     fill(&mut report, &outcome, &window);
-    let verified = last.iter().map(|sample| sample.total("signatures_verified")).collect();
+    let total = |name| last.iter().map(|sample| sample.total(name)).collect();
+    let verified = (total("signatures_verified"), total("signatures_by_device"));
     report.audit = check::audit(&testbed.network, &outcome, verified, &dead)?;
     present(&report, json, args.report.as_deref())?;
     Ok(report.audit.ok && dead.is_empty() && outcome.ended_early.is_none())
@@ -146,6 +147,7 @@ fn bench_config(args: &BenchArgs, storage: String) -> BenchConfig {
         opened: if args.workload == Workload::Open { args.opened.into() } else { 0 },
         data_bytes: args.data_bytes.into(),
         storage,
+        verify: args.verify.policy().word().to_owned(),
     }
 }
 
@@ -227,6 +229,7 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
         opened: if args.workload == Workload::Open { args.opened.into() } else { 0 },
         data_bytes: args.data_bytes.into(),
         storage,
+        verify: String::new(),
     };
     let report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
     let is_printed = json.as_ref().is_some_and(Output::is_stdout);
