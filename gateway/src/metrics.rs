@@ -14,7 +14,7 @@ use std::fmt::{Error, Write as _};
 use axum::body::Body;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use axum::http::{Response, StatusCode};
-use client::answers::{AlarmKind, StatusAnswer};
+use client::answers::{AlarmAnswer, AlarmKind, StatusAnswer};
 use client::{AsOf, Query};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -300,7 +300,8 @@ impl Sample {
             MetricType::Gauge,
         )?;
         for kind in AlarmKind::ALL {
-            let found = status.alarms.iter().filter(|alarm| alarm.alarm == *kind);
+            let rings = |alarm: &&AlarmAnswer| alarm.alarm == *kind && alarm.silenced.is_none();
+            let found = status.alarms.iter().filter(rings);
             let severity = found.map(|alarm| 1.0 + f64::from(alarm.severity as u8)).fold(0.0, f64::max);
             ConstGauge::new(severity).encode(metric.encode_family(&[("alarm", kind.name())])?)?;
         }

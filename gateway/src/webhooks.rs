@@ -73,16 +73,25 @@ impl std::fmt::Display for Webhook {
 
 type Key = (AlarmKind, Option<ValidatorIndex>);
 
-/// What has changed from one look to the next: what was raised, and what was cleared.
+/// What has changed from one look to the next: what was raised, what was silenced after that, and what was cleared.
+/// What is silenced from its beginning is not told of; if it is still there at the end of its silence, it is raised.
 fn changes(
     before: &BTreeMap<Key, AlarmAnswer>,
     now: &BTreeMap<Key, AlarmAnswer>,
 ) -> Vec<(&'static str, AlarmAnswer)> {
-    let raised =
-        now.iter().filter(|(key, alarm)| before.get(*key).is_none_or(|of| of.severity != alarm.severity));
-    let cleared = before.iter().filter(|(key, _)| !now.contains_key(*key));
-    let raised = raised.map(|(_, alarm)| ("raised", alarm.clone()));
-    raised.chain(cleared.map(|(_, alarm)| ("cleared", alarm.clone()))).collect()
+    let rings = |of: Option<&AlarmAnswer>| of.filter(|of| of.silenced.is_none()).map(|of| of.severity);
+    let of_now = now.iter().filter_map(|(key, alarm)| {
+        let (then, is_silenced) = (rings(before.get(key)), alarm.silenced.is_some());
+        let event = match then {
+            Some(_) if is_silenced => Some("silenced"),
+            _ if is_silenced || then == Some(alarm.severity) => None,
+            _ => Some("raised"),
+        };
+        event.map(|event| (event, alarm.clone()))
+    });
+    let cleared =
+        before.iter().filter(|(key, alarm)| !now.contains_key(*key) && rings(Some(alarm)).is_some());
+    of_now.chain(cleared.map(|(_, alarm)| ("cleared", alarm.clone()))).collect()
 }
 
 /// Looks for alarms, and posts what changes, until the gateway ends.
@@ -193,14 +202,17 @@ async fn post(hook: &Webhook, event: &Value) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use client::answers::Severity;
+    use client::answers::{Severity, SilenceAnswer};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
 
     fn alarm(alarm: AlarmKind, severity: Severity) -> (Key, AlarmAnswer) {
-        ((alarm, None), AlarmAnswer { alarm, severity, about: None, since: 1, says: "so".to_owned() })
+        (
+            (alarm, None),
+            AlarmAnswer { alarm, severity, about: None, since: 1, says: "so".to_owned(), silenced: None },
+        )
     }
 
     #[test]
@@ -223,6 +235,26 @@ mod tests {
         ];
         assert_eq!(told, expected);
         assert_eq!(changes(&now, &now), []);
+    }
+
+    #[test]
+    fn what_is_silenced_is_told_once_and_rings_again_when_its_silence_ends() {
+        let silence = |(key, alarm): (Key, AlarmAnswer)| {
+            let silenced = Some(SilenceAnswer { until: 9, reason: "moved".to_owned() });
+            (key, AlarmAnswer { silenced, ..alarm })
+        };
+        let events = |before: &[(Key, AlarmAnswer)], now: &[(Key, AlarmAnswer)]| -> Vec<&'static str> {
+            let of = |of: &[(Key, AlarmAnswer)]| of.iter().cloned().collect();
+            changes(&of(before), &of(now)).into_iter().map(|(event, _)| event).collect()
+        };
+        let rings = alarm(AlarmKind::DiskFills, Severity::Warning);
+        let worse = alarm(AlarmKind::DiskFills, Severity::Critical);
+        let [silent, silent_worse] = [&rings, &worse].map(|alarm| silence(alarm.clone()));
+        assert_eq!(events(&[], std::slice::from_ref(&silent)), [""; 0]);
+        assert_eq!(events(std::slice::from_ref(&rings), std::slice::from_ref(&silent)), ["silenced"]);
+        assert_eq!(events(std::slice::from_ref(&silent), std::slice::from_ref(&silent_worse)), [""; 0]);
+        assert_eq!(events(std::slice::from_ref(&silent_worse), std::slice::from_ref(&worse)), ["raised"]);
+        assert_eq!(events(std::slice::from_ref(&silent), &[]), [""; 0], "nobody was told of it");
     }
 
     #[test]

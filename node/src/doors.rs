@@ -15,8 +15,10 @@ use crate::query;
 use crate::signals;
 use crate::validator::clock::Clock;
 
+mod alarm;
 mod monitor;
 
+pub use alarm::alarm;
 pub use monitor::{Critical, monitor};
 
 /// How much a validator's own threads go before those of the gateway in its process.

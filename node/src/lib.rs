@@ -9,6 +9,7 @@ pub mod validator;
 pub mod signals;
 mod disk;
 mod machine;
+mod silences;
 pub mod network;
 pub mod query;
 pub mod doors;

@@ -363,6 +363,18 @@ pub struct AlarmAnswer {
     pub since: u64,
     /// What is wrong, for a person.
     pub says: String,
+    /// That it is not to ring, where an operator has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silenced: Option<SilenceAnswer>,
+}
+
+/// Why an alarm does not ring.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilenceAnswer {
+    /// Until when, in seconds since the Unix epoch.
+    pub until: u64,
+    /// Why, as the operator has written it.
+    pub reason: String,
 }
 
 /// How bad an alarm is.

@@ -16,6 +16,7 @@ use engine::wire::{PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST};
 use crate::kernels::KernelBackend;
 
 mod account;
+mod alarm;
 mod archive;
 mod backup;
 mod attest;
@@ -37,6 +38,7 @@ pub use account::{
     AccountCommand, CancelArgs, CloseArgs, FreezeArgs, NewAccountKeyArgs, OpenArgs, ProtectArgs, RecoverArgs,
     RekeyArgs, RequestArgs, UnfreezeArgs,
 };
+pub use alarm::{AlarmCommand, SilenceArgs, SilencesArgs, UnsilenceArgs};
 pub use archive::ArchiveArgs;
 pub use attest::{AttestArgs, FingerprintArgs, RevokeArgs};
 pub use backup::{BackupArgs, RestoreArgs};
@@ -169,6 +171,8 @@ pub enum Command {
     #[command(subcommand)]
     Token(TokenCommand),
     Monitor(MonitorArgs),
+    #[command(subcommand)]
+    Alarm(AlarmCommand),
     /// What a validator starts to have signatures checked by a device.
     #[command(hide = true)]
     DeviceChild {

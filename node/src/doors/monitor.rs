@@ -34,7 +34,8 @@ impl Level {
 
     fn of(found: &Result<(AsOf, StatusAnswer), String>) -> Self {
         let Ok((_, status)) = found else { return Self::Critical };
-        match status.alarms.iter().map(|alarm| alarm.severity).max() {
+        let ringing = status.alarms.iter().filter(|alarm| alarm.silenced.is_none());
+        match ringing.map(|alarm| alarm.severity).max() {
             None => Self::Ok,
             Some(Severity::Warning) => Self::Warning,
             Some(Severity::Critical) => Self::Critical,
@@ -90,7 +91,11 @@ fn in_words(Line { member, found }: &Line<'_>) -> String {
             let alarms: Vec<String> = status
                 .alarms
                 .iter()
-                .map(|alarm| format!("{} {}: {}", alarm.severity.name(), alarm.alarm.name(), alarm.says))
+                .map(|alarm| {
+                    let silenced = alarm.silenced.as_ref().map(|of| format!(" (silenced: {})", of.reason));
+                    let silenced = silenced.unwrap_or_default();
+                    format!("{} {}: {}{silenced}", alarm.severity.name(), alarm.alarm.name(), alarm.says)
+                })
                 .collect();
             let alarms = if alarms.is_empty() { "no alarm".to_owned() } else { alarms.join("; ") };
             let peers = status.peers.len();

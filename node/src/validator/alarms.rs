@@ -23,6 +23,7 @@ use super::shared::Shared;
 use super::storage::why_portable;
 use crate::disk::{ROOM_LOW_BYTES, free_bytes};
 use crate::machine::{Memory, memory};
+use crate::silences::{Silences, Watched};
 
 /// A look is taken at every so many calls of [`AlarmWatch::look`], which come five times a second.
 const CALLS_EACH: u32 = 5;
@@ -229,17 +230,24 @@ impl Board {
     }
 
     /// Takes what was found, and says what has changed.
-    fn update(&self, found: Vec<Finding>, unix: u64) {
+    fn update(&self, found: Vec<Finding>, silences: &Silences, unix: u64) {
         let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::take(&mut *board);
         for ((alarm, about), (severity, says)) in found {
-            let known = before.get(&(alarm, about));
+            let (known, silenced) = (before.get(&(alarm, about)), silences.of(alarm, about, unix));
             if known.is_none_or(|known| known.severity != severity) {
                 let (alarm, severity) = (alarm.name(), severity.name());
-                tracing::warn!(alarm, severity, "alarm: {says} (docs/ALARMS.md says what to do)");
+                match &silenced {
+                    None => {
+                        tracing::warn!(alarm, severity, "alarm: {says} (docs/ALARMS.md says what to do)");
+                    }
+                    Some(silence) => {
+                        tracing::info!(alarm, severity, "a silenced alarm ({}): {says}", silence.reason);
+                    }
+                }
             }
             let since = known.map_or(unix, |known| known.since);
-            board.insert((alarm, about), AlarmAnswer { alarm, severity, about, since, says });
+            board.insert((alarm, about), AlarmAnswer { alarm, severity, about, since, says, silenced });
         }
         for (of, cleared) in before.iter().filter(|(of, _)| !board.contains_key(*of)) {
             tracing::info!(alarm = of.0.name(), "the alarm is over: {}", cleared.says);
@@ -251,6 +259,7 @@ impl Board {
 #[derive(Default)]
 pub(super) struct AlarmWatch {
     past: Past,
+    silences: Watched,
     calls: u32,
 }
 
@@ -297,7 +306,7 @@ impl AlarmWatch {
             device: shared.checking.trouble(),
             by_device: shared.checking.members_by_device(shared.me, members),
         };
-        shared.alarms.update(self.past.judge(&seen), seen.unix);
+        shared.alarms.update(self.past.judge(&seen), self.silences.look(data), seen.unix);
     }
 }
 

@@ -83,6 +83,7 @@ impl fmt::Display for Text<'_> {
             row("swaps between chains", grouped(report.swapped))?;
         }
         row("transaction signatures", format!("{} checked", grouped(report.signatures)))?;
+        row("checked by", format!("the CPU ({})", ::kernels::ed25519::Backend::best()))?;
         row("batches' authors", format!("{} signatures checked", grouped(report.author_signatures)))?;
         row("finalization certificates", format!("{} checked", grouped(report.finalizations)))?;
         if report.heights_without_certificate > 0 {

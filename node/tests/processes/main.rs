@@ -41,6 +41,7 @@ mod accounts;
 #[cfg(test)]
 mod addresses;
 #[cfg(test)]
+mod alarms;
 mod archive;
 #[cfg(test)]
 mod attacks;

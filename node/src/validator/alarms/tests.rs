@@ -1,3 +1,5 @@
+use crate::silences::Silence;
+
 use super::*;
 
 fn calm() -> Seen {
@@ -97,16 +99,40 @@ fn another_process_with_this_identity_is_told_of_for_a_while() {
 
 #[test]
 fn an_alarm_keeps_the_time_at_which_it_was_raised() {
-    let board = Board::default();
+    let (board, none) = (Board::default(), Silences::default());
     let finding = |severity| ((AlarmKind::DiskFills, None), (severity, "little".to_owned()));
-    board.update(vec![finding(Severity::Warning)], 5);
-    board.update(vec![finding(Severity::Critical)], 9);
+    board.update(vec![finding(Severity::Warning)], &none, 5);
+    board.update(vec![finding(Severity::Critical)], &none, 9);
     let [alarm] = &board.now()[..] else { panic!("one") };
     assert_eq!((alarm.since, alarm.severity), (5, Severity::Critical));
-    board.update(Vec::new(), 10);
+    board.update(Vec::new(), &none, 10);
     assert_eq!(board.now(), []);
-    board.update(vec![finding(Severity::Warning)], 11);
+    board.update(vec![finding(Severity::Warning)], &none, 11);
     assert_eq!(board.now()[0].since, 11, "it is another one");
+}
+
+#[test]
+fn a_silenced_alarm_is_shown_with_its_silence_until_that_ends() {
+    let (board, mut silences) = (Board::default(), Silences::default());
+    let silence =
+        Silence { alarm: AlarmKind::DiskFills, about: None, until: 20, reason: "a disk comes".into() };
+    silences.add(silence, 5).unwrap();
+    let finding = || vec![((AlarmKind::DiskFills, None), (Severity::Warning, "little".to_owned()))];
+    board.update(finding(), &silences, 5);
+    let silenced = board.now()[0].silenced.clone().expect("it is silenced");
+    assert_eq!((silenced.until, silenced.reason.as_str()), (20, "a disk comes"));
+    board.update(finding(), &silences, 20);
+    assert_eq!((board.now()[0].since, &board.now()[0].silenced), (5, &None));
+}
+
+#[test]
+fn a_device_that_is_out_is_told_of_and_so_are_too_many_devices() {
+    let out = (Severity::Warning, "none is there".to_owned());
+    assert_eq!(found(&calm(), Seen { device: Some(out), ..calm() }, 1), [(AlarmKind::DeviceOut, None)]);
+    let four = |by_device: &[u16]| Seen { by_device: by_device.to_vec(), ..calm() };
+    assert_eq!(calm().members, 4, "one of which may be faulty");
+    assert_eq!(found(&calm(), four(&[2]), 1), []);
+    assert_eq!(found(&calm(), four(&[0, 2]), 1), [(AlarmKind::DevicesDecide, None)]);
 }
 
 #[test]

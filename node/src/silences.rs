@@ -1,0 +1,256 @@
+//! Alarms that an operator has silenced: which, until when, and why.
+//!
+//! ```text
+//! millrace alarm silence ──▶ DATA/silences.json ──▶ the validator, once a second ──▶ log, status, metrics, webhooks
+//! ```
+//!
+//! A silence hides nothing: the alarm is judged and shown as before, with the silence beside it. It does not ring: the
+//! metric that rules fire on is 0, webhooks hear nothing of it, and `millrace monitor` does not count it. Every silence
+//! has an end.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use engine::types::ValidatorIndex;
+use engine::wire::answers::{AlarmKind, SilenceAnswer};
+use serde::{Deserialize, Serialize};
+
+use crate::disk::replace_file;
+
+/// The name of the file in the data directory.
+const FILE: &str = "silences.json";
+const FORMAT: &str = "millrace/silences/1";
+/// So many at most; those that are over go first.
+pub const SILENCES_MAX: usize = 64;
+/// No silence lasts longer, in seconds: 30 days.
+pub const SILENCE_SECONDS_MAX: u64 = 30 * 86_400;
+/// Characters of a reason at most.
+pub const REASON_MAX: usize = 200;
+
+/// One silence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Silence {
+    /// The alarm.
+    pub alarm: AlarmKind,
+    /// The validator that the alarm is about; without, whatever it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<ValidatorIndex>,
+    /// Its end, in seconds since the Unix epoch.
+    pub until: u64,
+    /// Why, for those who see it later.
+    pub reason: String,
+}
+
+/// All silences of a validator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Silences {
+    format: String,
+    silences: Vec<Silence>,
+}
+
+/// The silences cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SilenceError {
+    /// They cannot be read or written.
+    #[error("{}: {error}", .file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The file says something else.
+    #[error("{}: not the silences of a validator ({problem}): remove the file, and nothing is silenced", .file.display())]
+    Content {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// There are too many.
+    #[error("{SILENCES_MAX} silences are in effect already: end some of them")]
+    TooMany,
+    /// No such alarm is silenced.
+    #[error("{} is not silenced", .0.name())]
+    None(AlarmKind),
+}
+
+impl Default for Silences {
+    fn default() -> Self {
+        Self { format: FORMAT.to_owned(), silences: Vec::new() }
+    }
+}
+
+impl Silences {
+    /// Those of a data directory; none if it has no file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is damaged.
+    pub fn load(data: &Path) -> Result<Self, SilenceError> {
+        let file = data.join(FILE);
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(SilenceError::Io { file, error }),
+        };
+        let problem = match serde_json::from_str::<Self>(&text) {
+            Ok(found) if found.format == FORMAT => return Ok(found),
+            Ok(found) => format!("its format is {:?} and not {FORMAT:?}", found.format),
+            Err(error) => error.to_string(),
+        };
+        Err(SilenceError::Content { file, problem })
+    }
+
+    /// Writes them, durably.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&self, data: &Path) -> Result<(), SilenceError> {
+        let file = data.join(FILE);
+        let text = serde_json::to_vec_pretty(self).map_err(io::Error::from);
+        text.and_then(|text| replace_file(&file, &text)).map_err(|error| SilenceError::Io { file, error })
+    }
+
+    /// Adds one, in place of one for the same alarm; those that are over are forgotten.
+    ///
+    /// # Errors
+    /// There are [`SILENCES_MAX`].
+    pub fn add(&mut self, silence: Silence, now: u64) -> Result<(), SilenceError> {
+        let key = (silence.alarm, silence.about);
+        self.silences.retain(|of| of.until > now && (of.alarm, of.about) != key);
+        if self.silences.len() >= SILENCES_MAX {
+            return Err(SilenceError::TooMany);
+        }
+        self.silences.push(silence);
+        self.silences.sort_by_key(|of| (of.alarm, of.about));
+        Ok(())
+    }
+
+    /// Ends those of an alarm.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn end(&mut self, alarm: AlarmKind, about: Option<ValidatorIndex>) -> Result<(), SilenceError> {
+        let before = self.silences.len();
+        self.silences.retain(|of| (of.alarm, of.about) != (alarm, about));
+        if self.silences.len() == before { Err(SilenceError::None(alarm)) } else { Ok(()) }
+    }
+
+    /// Those that are in effect.
+    pub fn now(&self, now: u64) -> impl Iterator<Item = &Silence> {
+        self.silences.iter().filter(move |of| of.until > now)
+    }
+
+    /// What silences an alarm, if anything does; of several the one that lasts longest.
+    #[must_use]
+    pub fn of(&self, alarm: AlarmKind, about: Option<ValidatorIndex>, now: u64) -> Option<SilenceAnswer> {
+        let fits = |of: &&Silence| of.alarm == alarm && (of.about.is_none() || of.about == about);
+        let longest = self.now(now).filter(fits).max_by_key(|of| of.until)?;
+        Some(SilenceAnswer { until: longest.until, reason: longest.reason.clone() })
+    }
+}
+
+/// The silences of a running validator, read again when their file has changed.
+#[derive(Debug, Default)]
+pub struct Watched {
+    changed: Option<SystemTime>,
+    silences: Silences,
+    /// What was wrong with the file, and was told.
+    told: Option<String>,
+}
+
+impl Watched {
+    /// Those that there are now. A file that cannot be used silences nothing, and is told of once.
+    pub fn look(&mut self, data: &Path) -> &Silences {
+        let changed = fs::metadata(data.join(FILE)).and_then(|about| about.modified()).ok();
+        if changed != self.changed || changed.is_none() {
+            self.changed = changed;
+            let (silences, wrong) = match Silences::load(data) {
+                Ok(silences) => (silences, None),
+                Err(error) => (Silences::default(), Some(error.to_string())),
+            };
+            self.silences = silences;
+            if let Some(wrong) = wrong.as_ref().filter(|wrong| self.told.as_ref() != Some(wrong)) {
+                tracing::warn!("no alarm is silenced: {wrong}");
+            }
+            self.told = wrong;
+        }
+        &self.silences
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn silence(alarm: AlarmKind, about: Option<u16>, until: u64) -> Silence {
+        Silence { alarm, about: about.map(ValidatorIndex), until, reason: "the rack is moved".into() }
+    }
+
+    #[test]
+    fn a_silence_has_an_end_and_belongs_to_what_it_names() {
+        let mut silences = Silences::default();
+        silences.add(silence(AlarmKind::PeerUnreachable, Some(2), 100), 10).unwrap();
+        silences.add(silence(AlarmKind::DiskFills, None, 200), 10).unwrap();
+        let of = |alarm, about: Option<u16>, now| {
+            silences.of(alarm, about.map(ValidatorIndex), now).map(|of| of.until)
+        };
+        assert_eq!(of(AlarmKind::PeerUnreachable, Some(2), 99), Some(100));
+        assert_eq!(of(AlarmKind::PeerUnreachable, Some(2), 100), None, "it is over");
+        assert_eq!(of(AlarmKind::PeerUnreachable, Some(3), 50), None, "of another validator");
+        assert_eq!(
+            (of(AlarmKind::DiskFills, None, 50), of(AlarmKind::DiskFills, Some(1), 50)),
+            (Some(200), Some(200))
+        );
+        assert_eq!(of(AlarmKind::NoCommits, None, 50), None);
+    }
+
+    #[test]
+    fn a_second_one_replaces_the_first_and_they_are_bounded() {
+        let mut silences = Silences::default();
+        silences.add(silence(AlarmKind::DiskFills, None, 200), 10).unwrap();
+        silences.add(silence(AlarmKind::DiskFills, None, 50), 10).unwrap();
+        assert_eq!(silences.of(AlarmKind::DiskFills, None, 60), None);
+        silences.end(AlarmKind::DiskFills, None).unwrap();
+        assert!(matches!(silences.end(AlarmKind::DiskFills, None), Err(SilenceError::None(_))));
+        for about in 0..SILENCES_MAX as u16 {
+            silences.add(silence(AlarmKind::PeerUnreachable, Some(about), 100), 10).unwrap();
+        }
+        let one_more = silence(AlarmKind::DiskFills, None, 100);
+        assert!(matches!(silences.add(one_more.clone(), 10), Err(SilenceError::TooMany)));
+        silences.add(one_more, 100).unwrap();
+        assert_eq!(silences.silences.len(), 1, "those that are over are forgotten");
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_what_is_damaged_silences_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path();
+        let mut watched = Watched::default();
+        assert_eq!(watched.look(data), &Silences::default());
+        let mut silences = Silences::load(data).unwrap();
+        silences.add(silence(AlarmKind::DiskFills, None, u64::MAX), 10).unwrap();
+        silences.save(data).unwrap();
+        assert_eq!(watched.look(data), &silences);
+        let damaged = [
+            "",
+            "{}",
+            "{\"format\":\"millrace/silences/2\",\"silences\":[]}",
+            "{\"format\":\"millrace/silences/1\",\"silences\":[{}]}",
+        ];
+        for text in damaged {
+            fs::write(data.join(FILE), text).unwrap();
+            assert!(matches!(Silences::load(data), Err(SilenceError::Content { .. })), "{text}");
+            // The clock of a file system can be too coarse to tell two writes apart.
+            watched.changed = None;
+            assert_eq!(watched.look(data), &Silences::default());
+            assert!(watched.told.is_some());
+        }
+        fs::remove_file(data.join(FILE)).unwrap();
+        assert_eq!((watched.look(data),), (&Silences::default(),));
+    }
+}
