@@ -36,6 +36,8 @@ mod decompress;
 mod encode;
 #[cfg(feature = "std")]
 mod field;
+#[cfg(feature = "gpu")]
+pub(crate) mod groups;
 #[cfg(feature = "std")]
 mod halve;
 #[cfg(feature = "std")]

@@ -19,6 +19,7 @@
 
 mod claim;
 mod clock;
+mod combination;
 mod device;
 mod double_check;
 mod error;

@@ -2,7 +2,7 @@
 //! `MILLRACE_REQUIRE_GPU=1` makes that a failure.
 
 use super::*;
-use crate::ed25519::{SigningKey, verify};
+use crate::ed25519::{SigningKey, groups, verify};
 use std::io::Write as _;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -40,7 +40,9 @@ fn programs(device: &Device) -> Vec<Program> {
 static SHARED: LazyLock<Option<Mutex<Verifier>>> = LazyLock::new(|| {
     let device = open()?;
     let programs = programs(&device);
-    Some(Mutex::new(Verifier::new(device, &programs, CAPACITY).unwrap()))
+    let mut verifier = Verifier::build(device, &programs, Some(1), CAPACITY).unwrap();
+    verifier.all_summed = true;
+    Some(Mutex::new(verifier))
 });
 
 /// The verifier that all tests share: compiling takes seconds.
@@ -49,12 +51,27 @@ pub(crate) fn shared() -> Option<MutexGuard<'static, Verifier>> {
     SHARED.as_ref().map(|verifier| verifier.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Every program gives these verdicts.
+/// Every program gives these verdicts, and so does a combination of each claim alone.
 pub(crate) fn agree(claims: Vec<Claim>, expected: &[bool]) {
     let Some(mut verifier) = shared() else { return };
-    for (program, verdicts) in verifier.verify(claims, PATIENCE).unwrap() {
-        assert_eq!(verdicts, expected, "the program {}", program.name());
+    let mut expected = expected.iter();
+    for batch in CAPACITY.split(claims) {
+        let expected: Vec<bool> = expected.by_ref().take(batch.len()).copied().collect();
+        let coefficients = groups::coefficients([batch.len() as u8; 32], 2 * batch.len());
+        let ticket = verifier.submit_weighted(batch, &coefficients).unwrap();
+        let taken = verifier.take(ticket, PATIENCE);
+        let Taken::Settled(settled) = taken else { panic!("not settled: {taken:?}") };
+        for (program, verdicts) in &settled.verdicts {
+            assert_eq!(*verdicts, expected, "the program {}", program.name());
+        }
+        let (zs, checks) = coefficients.split_at(settled.claims.len());
+        for (i, claim) in settled.claims.iter().enumerate() {
+            let multiple = groups::multiple([(zs[i], &claim.signature)], checks[i]);
+            let holds = multiple.is_some_and(|multiple| groups::sums_hold(&settled.sums[i..=i], &[multiple]));
+            assert_eq!(holds, expected[i], "the combination, claim {i}: {claim:?}");
+        }
     }
+    assert!(expected.next().is_none());
 }
 
 /// A good signature over a message of that length.
