@@ -65,7 +65,7 @@ mod small_order;
 // Two attributes: the lints do not see a test in `all(test, ..)`.
 #[cfg(test)]
 #[cfg(feature = "std")]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(feature = "std")]
 pub(crate) use all::combination_holds_on;

@@ -19,7 +19,7 @@
 
 mod claim;
 mod clock;
-mod combination;
+pub mod combination;
 mod device;
 mod double_check;
 mod error;

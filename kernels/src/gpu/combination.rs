@@ -22,8 +22,8 @@ mod tests;
 pub(super) const GROUP: usize = 32;
 /// Words of a group's sum.
 pub(super) const SUM_WORDS: usize = 8;
-/// The kernels, in the order in which they run.
-const KERNELS: [&str; 5] = ["terms", "decode", "rows", "columns", "fold"];
+/// Its kernels, in the order in which they run.
+pub const KERNELS: [&str; 5] = ["terms", "decode", "rows", "columns", "fold"];
 /// Hexadecimal digits of a coefficient.
 const COLUMNS: u64 = 32;
 /// Words of the rows of a point: zero to eight times, four elements each, two limbs to a word.
@@ -52,7 +52,7 @@ impl Combination {
             constants: &text.constants,
             words: [
                 (2 * claims * u64::from(text.point)).max(columns * EXTENDED),
-                claims * (u64::from(text.slot) + ROWS),
+                claims * slot_words(),
                 claims * SCALAR_WORDS,
             ],
         };
@@ -79,6 +79,11 @@ impl Combination {
     }
 }
 
+/// Words of `tables` for each claim of the capacity: two points of a key, and R.
+pub(super) fn slot_words() -> u64 {
+    3 * ROWS
+}
+
 /// The encodings that these words are.
 pub(super) fn sums(words: &[u32]) -> Vec<[u8; 32]> {
     let encoding = |words: &[u32; SUM_WORDS]| {
@@ -88,6 +93,12 @@ pub(super) fn sums(words: &[u32]) -> Vec<[u8; 32]> {
         encoding
     };
     words.as_chunks().0.iter().map(encoding).collect()
+}
+
+/// The WGSL of its kernels, for tools that look at it.
+#[must_use]
+pub fn source() -> String {
+    text().source
 }
 
 /// All of it: narrow's numbers, points and hashing, with other tables, digits and order of work.

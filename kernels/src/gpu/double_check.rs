@@ -309,8 +309,12 @@ pub(super) fn judge(
     if let Some(why) = why {
         return Judged::Distrusted { why, claims };
     }
-    let opinion = |accepted: bool| if accepted { Opinion::Accepted } else { Opinion::Undecided };
-    Judged::Settled { opinions: accepted.into_iter().map(opinion).collect(), claims }
+    // Of an entry with s = 0, which no signer makes, a sum does not tell whether it is in it.
+    let opinion = |(accepted, claim): (bool, &Claim)| match accepted && claim.signature[32..] != [0; 32] {
+        true => Opinion::Accepted,
+        false => Opinion::Undecided,
+    };
+    Judged::Settled { opinions: accepted.into_iter().zip(&claims).map(opinion).collect(), claims }
 }
 
 /// The first group whose sum is not as the entries that the program accepts demand.

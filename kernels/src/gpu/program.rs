@@ -11,7 +11,7 @@ use super::upload::{Sizes, Upload};
 use super::{Claim, Device, GpuError, clock::Clock, narrow, wide};
 
 /// Invocations of a workgroup, as all kernels declare it.
-const WORKGROUP: u32 = 64;
+pub(super) const WORKGROUP: u32 = 64;
 
 /// What the ladder writes.
 const REFUSED: u32 = 1;
@@ -232,6 +232,8 @@ pub(super) fn halves(words: &[u64]) -> impl Iterator<Item = u32> {
     words.iter().flat_map(|word| [*word as u32, (word >> 32) as u32])
 }
 
+/// Words of the largest buffer for each claim of the capacity: the tables of narrow.
+pub(super) const CLAIM_WORDS_MAX: usize = 1281;
 /// What stands in `claims` on the device for one claim: see `bindings.wgsl` of the programs.
 pub(super) const CLAIM_WORDS: usize = 11;
 /// Words of a number modulo L in `scalars`.

@@ -82,7 +82,21 @@ pub(super) fn good(n: u64, length: usize) -> Claim {
     Claim { key: key.public_key(), signature: key.sign(&message), message }
 }
 
+/// What takes the verifier that is shared, in one test: a process that compiles all kernels does so for ten seconds, and
+/// tests may be processes of their own.
 #[test]
+fn the_programs_and_the_combination_judge_as_the_cpu() {
+    messages_of_every_length_around_a_block_are_hashed_right();
+    batches_are_cut_and_keys_change_places();
+    the_empty_batch_is_settled();
+    bytes_of_no_meaning_are_judged_as_by_the_cpu();
+    what_the_device_is_stands_in_one_line();
+    flights::several_are_taken_in_any_order_and_no_more_than_that();
+    flights::a_batch_above_the_capacity_is_refused_and_split();
+    crate::ed25519::tests::ask_a_gpu_too();
+    crate::check::tests::the_programs_of_a_device_are_paths_too();
+}
+
 fn messages_of_every_length_around_a_block_are_hashed_right() {
     let mut claims: Vec<Claim> =
         (0..200).chain([303, 304, 431, 432, 5000]).map(|n| good(n as u64 % 9, n)).collect();
@@ -94,7 +108,6 @@ fn messages_of_every_length_around_a_block_are_hashed_right() {
     agree(claims, &expected);
 }
 
-#[test]
 fn batches_are_cut_and_keys_change_places() {
     // Three times as many keys as have tables on the device, each twice, and a bad one now and then.
     let keys = 3 * CAPACITY.claims / 2;
@@ -106,7 +119,6 @@ fn batches_are_cut_and_keys_change_places() {
     agree(claims, &expected);
 }
 
-#[test]
 fn the_empty_batch_is_settled() {
     agree(Vec::new(), &[]);
     let Some(mut verifier) = shared() else { return };
@@ -117,7 +129,6 @@ fn the_empty_batch_is_settled() {
     assert!(settled.claims.is_empty() && settled.verdicts.iter().all(|(_, verdicts)| verdicts.is_empty()));
 }
 
-#[test]
 fn bytes_of_no_meaning_are_judged_as_by_the_cpu() {
     let mut state = 5;
     let mut bytes =
@@ -140,7 +151,6 @@ fn bytes_of_no_meaning_are_judged_as_by_the_cpu() {
     agree(claims, &expected);
 }
 
-#[test]
 fn what_the_device_is_stands_in_one_line() {
     let Some(verifier) = shared() else { return };
     let line = verifier.info().to_string();

@@ -15,7 +15,7 @@
 
 use super::clock::{CLOCK_WORDS, Clock, times};
 use super::combination::{self, Combination, SUM_WORDS};
-use super::program::{BLOCK_WORDS, CLAIM_WORDS, Compiled, ENCODING_WORDS, blocks};
+use super::program::{BLOCK_WORDS, CLAIM_WORDS, CLAIM_WORDS_MAX, Compiled, ENCODING_WORDS, blocks};
 use super::upload::{COEFFICIENT_WORDS, Keys, PARAM_WORDS, Upload};
 use super::{Claim, Device, DeviceInfo, GpuError, Program};
 use std::sync::{Arc, OnceLock, Weak};
@@ -43,6 +43,14 @@ impl Default for Capacity {
 }
 
 impl Capacity {
+    /// As much of it as fits the bindings of a device.
+    #[must_use]
+    pub fn within(self, info: &DeviceInfo) -> Self {
+        let fit = |words: usize| (info.binding_bytes_max / (4 * words as u64)) as usize;
+        let Self { claims, blocks, flights } = self;
+        Self { claims: claims.min(fit(CLAIM_WORDS_MAX)), blocks: blocks.min(fit(BLOCK_WORDS)), flights }
+    }
+
     /// Cuts `claims` into batches of that capacity, in their order. A claim that is too large for any batch is alone in
     /// one.
     #[must_use]

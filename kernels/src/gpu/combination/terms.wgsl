@@ -41,11 +41,11 @@ fn terms(@builtin(global_invocation_id) id: vec3<u32>) {
         over >>= 13u;
     }
     var words = packed(reduce(product));
-    var carry = 0u;
+    over = 0u;
     for (var i = 0u; i < 8u; i++) {
-        let bias = 0x88888888u + carry;
+        let bias = 0x88888888u + over;
         let word = words[i] + bias;
-        carry = select(0u, 1u, word < bias);
+        over = select(0u, 1u, word < bias);
         scalars[8u * at + i] = word;
     }
 }

@@ -7,7 +7,7 @@ use super::super::{
     Rejection, Settled, Taken,
 };
 use super::{PATIENCE, good, open};
-use crate::ed25519::groups;
+use crate::ed25519::{groups, verify};
 use curve25519_dalek::{EdwardsPoint, scalar::Scalar};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,6 +31,19 @@ fn shared() -> Option<MutexGuard<'static, DoubleCheck>> {
     check.verifier().tamper = None;
     check.verifier().all_summed = false;
     Some(check)
+}
+
+/// In one test, which compiles the kernels once.
+#[test]
+fn a_double_check_accepts_what_is_confirmed_and_nothing_else() {
+    what_is_confirmed_is_accepted_and_the_rest_undecided();
+    a_device_that_accepts_everything_is_found_by_its_canaries();
+    a_program_alone_accepts_nothing();
+    sums_that_are_not_those_of_this_batch_confirm_nothing();
+    a_forgery_that_the_program_accepts_spoils_the_sum_of_its_group();
+    a_device_that_writes_nothing_fails();
+    an_s_of_zero_is_for_the_cpu_to_decide();
+    canaries_are_never_seen_by_the_caller();
 }
 
 /// Good claims but for every fifth.
@@ -57,7 +70,6 @@ fn distrusted(judged: Judged) -> Disagreement {
     why
 }
 
-#[test]
 fn what_is_confirmed_is_accepted_and_the_rest_undecided() {
     let Some(mut check) = shared() else { return };
     for seed in 0..5 {
@@ -73,7 +85,6 @@ fn what_is_confirmed_is_accepted_and_the_rest_undecided() {
     }
 }
 
-#[test]
 fn a_device_that_accepts_everything_is_found_by_its_canaries() {
     let Some(mut check) = shared() else { return };
     let why = distrusted(tampered(&mut check, |words| words[..128].fill(2)));
@@ -87,7 +98,6 @@ fn unconfirmed(judged: Judged) -> usize {
     usize::from(first > 0)
 }
 
-#[test]
 fn a_program_alone_accepts_nothing() {
     let Some(mut check) = shared() else { return };
     // Accepts what the device has not summed up; canaries are refused still.
@@ -106,7 +116,6 @@ fn a_program_alone_accepts_nothing() {
     assert_eq!(unconfirmed(tampered(&mut check, |words| words[32..64].fill(1))), 1);
 }
 
-#[test]
 fn sums_that_are_not_those_of_this_batch_confirm_nothing() {
     let Some(mut check) = shared() else { return };
     let identity: fn(&mut Vec<u32>) = |words| {
@@ -136,7 +145,6 @@ fn sums_that_are_not_those_of_this_batch_confirm_nothing() {
     assert_eq!(unconfirmed(check.take(pending, PATIENCE, 4, || [9; 32])), 0);
 }
 
-#[test]
 fn a_forgery_that_the_program_accepts_spoils_the_sum_of_its_group() {
     let Some(mut check) = shared() else { return };
     // By every way to be bad, each alone among good ones: what wide would say is overruled, on the device and after.
@@ -166,7 +174,6 @@ fn a_forgery_that_the_program_accepts_spoils_the_sum_of_its_group() {
     }
 }
 
-#[test]
 fn a_device_that_writes_nothing_fails() {
     let Some(mut check) = shared() else { return };
     let judged = tampered(&mut check, |words| words.fill(0));
@@ -226,6 +233,21 @@ fn no_sample_is_drawn_before_the_verdicts_or_of_what_is_refused() {
     assert!(matches!(judged, Judged::Settled { .. }));
 }
 
+fn an_s_of_zero_is_for_the_cpu_to_decide() {
+    let Some(mut check) = shared() else { return };
+    // The identity as key and as R: good for every message.
+    let mut claims = mixed();
+    claims[1].key = std::array::from_fn(|i| u8::from(i == 0));
+    claims[1].signature = std::array::from_fn(|i| u8::from(i == 0));
+    assert!(verify(&claims[1].key, &claims[1].message, &claims[1].signature));
+    let pending = check.submit(claims, SEED).unwrap();
+    let judged = check.take(pending, PATIENCE, 4, || SEED);
+    let Judged::Settled { opinions: given, .. } = judged else { panic!("settled: {judged:?}") };
+    let mut expected = opinions();
+    expected[1] = Opinion::Undecided;
+    assert_eq!(given, expected);
+}
+
 #[test]
 fn an_s_that_is_not_below_l_is_confirmed_by_no_sum() {
     let coefficients = groups::coefficients([5; 32], 3);
@@ -243,7 +265,6 @@ fn an_s_that_is_not_below_l_is_confirmed_by_no_sum() {
     assert_eq!(why, Disagreement::Combination { first: 0, entries: 2 });
 }
 
-#[test]
 fn canaries_are_never_seen_by_the_caller() {
     let Some(mut check) = shared() else { return };
     let claims_max = check.capacity().claims;
