@@ -1,6 +1,6 @@
 //! The CPU's part of a combination whose points are summed up elsewhere: coefficients, scalars and the final test.
 //!
-//! Elsewhere is where sums may be wrong, so nothing is taken from there but encodings of points, which are decoded here.
+//! Elsewhere sums may be wrong, so nothing is taken from there but encodings of points, which are decoded here.
 
 use super::{
     Backend, Signature,

@@ -143,8 +143,8 @@ impl DoubleCheck {
         Capacity { claims: claims.saturating_sub(CANARIES), blocks, flights }
     }
 
-    /// Hands a batch to the device, with canaries in it. `seed` says where the canaries are and what they are, and gives
-    /// the combination its coefficients. It must be fresh for every call, also when the same claims come again, and
+    /// Hands a batch to the device, with canaries in it. `seed` says where those are and what they are, and gives the
+    /// combination its coefficients. It must be fresh for every call, also when the same claims come again, and
     /// unpredictable to those who made them: from the operating system, after the claims are there.
     ///
     /// # Errors

@@ -82,8 +82,8 @@ pub(super) fn good(n: u64, length: usize) -> Claim {
     Claim { key: key.public_key(), signature: key.sign(&message), message }
 }
 
-/// What takes the verifier that is shared, in one test: a process that compiles all kernels does so for ten seconds, and
-/// tests may be processes of their own.
+/// What takes the verifier that is shared, in one test: a process that compiles all kernels does so for some seconds,
+/// and tests may be processes of their own.
 #[test]
 fn the_programs_and_the_combination_judge_as_the_cpu() {
     messages_of_every_length_around_a_block_are_hashed_right();

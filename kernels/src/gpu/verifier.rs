@@ -291,8 +291,8 @@ impl Verifier {
         self.combination.as_ref().map_or(0, |combination| combination.groups(claims))
     }
 
-    /// Hands a batch to the device with a coefficient for each claim and then for each group of the combination. Without
-    /// any there are no sums, but new keys get their tables.
+    /// Hands a batch to the device with a coefficient for each claim and then for each group of the combination.
+    /// Without any there are no sums, but new keys get their tables.
     pub(super) fn submit_weighted(
         &mut self,
         claims: Vec<Claim>,

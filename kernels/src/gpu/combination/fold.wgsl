@@ -1,5 +1,5 @@
-// The sum of a group from its columns, by Horner's rule, and its encoding: y with the lowest bit of x on top. Where Z is
-// zero, which no sum of points has, that is zero, a point of order four.
+// The sum of a group from its columns, by Horner's rule, and its encoding: y with the lowest bit of x on top. Where Z
+// is zero, which no sum of points has, that is zero, a point of order four.
 
 @compute @workgroup_size(64)
 fn fold(@builtin(global_invocation_id) id: vec3<u32>) {

@@ -1,5 +1,5 @@
-// The multiples 0 … 8 of each point that was decoded, prepared for addition: of new keys A and 2¹²⁸A, which stay, and of
-// every R. Where an encoding is no point all words are zero: a sum that adds such a row is (0, 0, 0, 0) from there on.
+// The multiples 0 … 8 of each point that was decoded, prepared for addition: of new keys A and 2¹²⁸A, which stay, and
+// of every R. Where an encoding is no point all words are zero: a sum that adds such a row is (0, 0, 0, 0) from there on.
 
 fn store(at: u32, element: Fe, keep: u32) {
     var f = element;

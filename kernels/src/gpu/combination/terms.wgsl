@@ -1,7 +1,7 @@
 // zk mod L of each claim, as zk + 888…8 (64 digits), whose digits less 8 are those of the sum.
 //
 // The coefficient is z = Z − 888…8 (32 digits) with Z in `claims`: its digits are those of Z less 8, so all 2¹²⁸ Z give
-// different z. Modulo L it is Z + (L − 888…8), below 2²⁵⁴.
+// different z. Modulo L it is Z + (L − 888…8), below 2²⁵³.
 
 @compute @workgroup_size(64)
 fn terms(@builtin(global_invocation_id) id: vec3<u32>) {

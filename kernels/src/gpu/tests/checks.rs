@@ -30,13 +30,14 @@ fn what_nagas_checks_cost() {
             (name, Verifier::new(device, &[program], capacity).unwrap(), Vec::new())
         });
         for _ in 0..=ROUNDS {
-            for (_, verifier, times) in &mut verifiers {
+            for (name, verifier, times) in &mut verifiers {
                 verifier.forget_keys();
                 let claims = claims.clone();
                 let start = Instant::now();
                 let verdicts = verifier.verify(claims, PATIENCE).unwrap();
                 times.push(start.elapsed());
-                assert_eq!(verdicts, [(program, vec![true; CLAIMS])]);
+                let accepted = verdicts[0].1.iter().filter(|accepted| **accepted).count();
+                assert_eq!(accepted, CLAIMS, "{}, {name}", program.name());
             }
         }
         let mut all = Duration::ZERO;
