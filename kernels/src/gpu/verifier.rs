@@ -36,7 +36,7 @@ pub struct Capacity {
 
 impl Default for Capacity {
     /// 16,384 claims with messages of up to 303 bytes on average, three batches at once: with both programs about
-    /// 140 MiB of the device's memory, two thirds of it tables of keys.
+    /// 140 MiB of the device's memory, with a double check about 125, two thirds of it tables.
     fn default() -> Self {
         Self { claims: 1 << 14, blocks: 3 << 14, flights: 3 }
     }
