@@ -12,11 +12,11 @@ mkdir -p "$out"
 export MILLRACE_REQUIRE_GPU=1
 
 say() { printf '\n== %s\n' "$*"; }
-# Runs a command, shows what it prints and keeps it.
+# Runs a command, shows what it prints and keeps it. Errors, and what drivers say of displays, are only shown.
 keep() {
     local file=$1
     shift
-    "$@" 2>&1 | tee "$out/$file"
+    "$@" | tee "$out/$file"
 }
 
 say "the machine"

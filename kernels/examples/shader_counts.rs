@@ -8,7 +8,7 @@
 //! instructions of it, but multiplications stay multiplications. A wide one gives 64 bits: on hardware it is one
 //! instruction with its addition, at half the rate or less; other 64-bit instructions are two.
 
-use kernels::gpu::Program;
+use kernels::gpu::{Program, combination};
 use naga::back::spv;
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -19,8 +19,18 @@ use std::error::Error;
 const KINDS: [&str; 5] = ["mul32", "mul64", "alu32", "alu64", "memory"];
 type Counts = [u64; KINDS.len()];
 
-/// How often a verification calls the functions that matter, without what they call: from the loops of the shaders. The
-/// key's decoding and table are apart, since they are kept.
+/// Shaders, and what a number of verifications calls in them.
+struct Subject {
+    name: &'static str,
+    source: String,
+    kernels: &'static [&'static str],
+    /// For so many verifications.
+    entries: u64,
+    /// Part, function and how often, without what it calls. What is made of a key is apart, since it is kept.
+    calls: &'static [(&'static str, &'static str, u64)],
+}
+
+/// The programs and the combination. How often the functions that matter are called follows from the loops:
 ///
 /// | | wide | narrow |
 /// |---|---|---|
@@ -30,29 +40,71 @@ type Counts = [u64; KINDS.len()];
 /// | decoding, products beside those of `power` | dy², uv, uz, vx², x√−1 | dy², v³, uv³, uv⁷, x, vx², x√−1 |
 /// | `power`: squarings, products | 252, 11 | 1 + 2 + 1 + 49·5 + 2, 3 + 49 + 1 |
 /// | table: additions (narrow: rows beside them) | 9 | 16, 17 |
-fn calls(program: Program) -> [(&'static str, &'static str, u64); 8] {
-    match program {
-        Program::Wide => [
-            ("ladder", "double", 259),
-            ("ladder", "add_points", 97),
-            ("decode R", "sqr", 2 + 252),
-            ("decode R", "mul", 5 + 11),
-            ("decode A", "sqr", 2 + 252),
-            ("decode A", "mul", 5 + 11),
-            ("table of A", "add_points", 9),
-            ("table of A", "negate", 1),
-        ],
-        Program::Narrow => [
-            ("ladder", "double", 262),
-            ("ladder", "add_row", 128),
-            ("decode R", "sqr", 4 + 251),
-            ("decode R", "mul", 7 + 53),
-            ("decode A", "sqr", 4 + 251),
-            ("decode A", "mul", 7 + 53),
-            ("table of A", "add_row", 16),
-            ("table of A", "prepare", 17),
-        ],
-    }
+///
+/// The combination decodes like narrow. For each of 32 entries it adds 3·32 rows, half of them negated, and makes eight
+/// rows of R with seven additions; for all of them it doubles 4·32 times, adds 32 columns and inverts once.
+fn subjects() -> [Subject; 3] {
+    let program = |program: Program, calls| Subject {
+        name: program.name(),
+        source: program.source(),
+        kernels: &Program::KERNELS,
+        entries: 1,
+        calls,
+    };
+    [
+        program(
+            Program::Wide,
+            &[
+                ("ladder", "double", 259),
+                ("ladder", "add_points", 97),
+                ("decode R", "sqr", 2 + 252),
+                ("decode R", "mul", 5 + 11),
+                ("decode A", "sqr", 2 + 252),
+                ("decode A", "mul", 5 + 11),
+                ("table of A", "add_points", 9),
+                ("table of A", "negate", 1),
+            ],
+        ),
+        program(
+            Program::Narrow,
+            &[
+                ("ladder", "double", 262),
+                ("ladder", "add_row", 128),
+                ("decode R", "sqr", 4 + 251),
+                ("decode R", "mul", 7 + 53),
+                ("decode A", "sqr", 4 + 251),
+                ("decode A", "mul", 7 + 53),
+                ("table of A", "add_row", 16),
+                ("table of A", "prepare", 17),
+            ],
+        ),
+        Subject {
+            name: "combination",
+            source: combination::source(),
+            kernels: &combination::KERNELS,
+            entries: 32,
+            calls: &[
+                ("columns", "add_row", 32 * 96),
+                ("columns", "negate", 32 * 96),
+                ("columns", "mul", 32),
+                ("fold", "double", 4 * 32),
+                ("fold", "add_row", 32),
+                ("fold", "prepare", 32),
+                ("fold", "sqr", 251 + 3 + 1),
+                ("fold", "mul", 53 + 4),
+                ("decode R", "sqr", 32 * (4 + 251)),
+                ("decode R", "mul", 32 * (7 + 53)),
+                ("rows of R", "add_row", 32 * 7),
+                ("rows of R", "prepare", 32 * 8),
+                ("rows of R", "mul", 32),
+                ("decode A", "sqr", 32 * (4 + 251)),
+                ("decode A", "mul", 32 * (7 + 53)),
+                ("table of A", "double", 32 * 128),
+                ("table of A", "add_row", 32 * 14),
+                ("table of A", "prepare", 32 * 16),
+            ],
+        },
+    ]
 }
 
 /// What a function does itself, and whom it calls.
@@ -133,10 +185,9 @@ fn plus(sum: Counts, more: Counts, times: u64) -> Counts {
     std::array::from_fn(|kind| sum[kind] + times * more[kind])
 }
 
-/// The SPIR-V of a program, with naga's checks or without.
-fn compile(program: Program, checked: bool) -> Result<Vec<u32>, Box<dyn Error>> {
-    let source = program.source();
-    let module = naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
+/// The SPIR-V of shaders, with naga's checks or without.
+fn compile(source: &str, checked: bool) -> Result<Counted, Box<dyn Error>> {
+    let module = naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
     let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_INT64).validate(&module)?;
     let policy = if checked { BoundsCheckPolicy::Restrict } else { BoundsCheckPolicy::Unchecked };
     let options = spv::Options {
@@ -150,7 +201,7 @@ fn compile(program: Program, checked: bool) -> Result<Vec<u32>, Box<dyn Error>> 
         force_loop_bounding: checked,
         ..spv::Options::default()
     };
-    Ok(spv::write_vec(&module, &info, &options, None)?)
+    Ok(Counted::of(&spv::write_vec(&module, &info, &options, None)?))
 }
 
 fn row(name: &str, counts: Counts) {
@@ -160,13 +211,9 @@ fn row(name: &str, counts: Counts) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for program in Program::ALL {
-        let [checked, unchecked] = [true, false].map(|checked| Ok(Counted::of(&compile(program, checked)?)));
-        let (checked, unchecked): (Counted, Counted) = (
-            checked.map_err(|error: Box<dyn Error>| error)?,
-            unchecked.map_err(|error: Box<dyn Error>| error)?,
-        );
-        print!("{:<28}", format!("{}, a call", program.name()));
+    for Subject { name, source, kernels, entries, calls } in subjects() {
+        let (checked, unchecked) = (compile(&source, true)?, compile(&source, false)?);
+        print!("{:<28}", format!("{name}, a call"));
         KINDS.iter().for_each(|kind| print!("{kind:>10}"));
         println!();
         for name in ["add", "sub", "carry", "mul", "sqr", "double", "add_points", "add_row", "prepare"] {
@@ -175,25 +222,26 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
         // An entry point is its text: what its loops repeat is counted once.
-        for kernel in Program::KERNELS {
+        for kernel in kernels {
             row(&format!("  {kernel}, its text"), checked.call(kernel));
             row(&format!("  {kernel}, without checks"), unchecked.call(kernel));
         }
         let mut parts: BTreeMap<&str, Counts> = BTreeMap::new();
-        for (part, function, times) in calls(program) {
+        for (part, function, times) in calls {
             let sum = parts.entry(part).or_default();
-            *sum = plus(*sum, checked.call(function), times);
+            *sum = plus(*sum, checked.call(function), *times);
         }
+        let each = |counts: Counts| counts.map(|count| count / entries);
+        let sum = |of_keys: bool| {
+            let parts = parts.iter().filter(|(part, _)| of_keys || !part.ends_with('A'));
+            parts.fold([0; KINDS.len()], |sum, (_, counts)| plus(sum, *counts, 1))
+        };
         for (part, counts) in &parts {
-            row(&format!("  {part}"), *counts);
+            row(&format!("  {part}"), each(*counts));
         }
-        let known =
-            ["ladder", "decode R"].iter().fold([0; KINDS.len()], |sum, part| plus(sum, parts[part], 1));
-        row("a verification, known key", known);
-        row(
-            "a verification, fresh key",
-            parts.values().fold([0; KINDS.len()], |sum, part| plus(sum, *part, 1)),
-        );
+        for (keys, counts) in [("known", sum(false)), ("fresh", sum(true))] {
+            row(&format!("a verification, {keys} key"), each(counts));
+        }
     }
     Ok(())
 }

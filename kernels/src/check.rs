@@ -18,7 +18,7 @@ use crate::ed25519::{Backend, Entry, combination_holds_on, verify_batch_on, veri
 use serde::Deserialize;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// One vector.
 #[derive(Clone, Debug, PartialEq, Eq)]

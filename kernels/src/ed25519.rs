@@ -38,6 +38,8 @@ mod decompress;
 mod encode;
 #[cfg(feature = "std")]
 mod field;
+#[cfg(feature = "gpu")]
+pub(crate) mod groups;
 #[cfg(feature = "std")]
 mod halve;
 #[cfg(feature = "std")]
@@ -65,7 +67,7 @@ mod small_order;
 // Two attributes: the lints do not see a test in `all(test, ..)`.
 #[cfg(test)]
 #[cfg(feature = "std")]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(feature = "std")]
 pub(crate) use all::combination_holds_on;

@@ -1,10 +1,11 @@
 //! Signatures and trees in compute shaders, where the machine has a Vulkan driver. Nothing here decides alone.
 //!
 //! ```text
-//!   Device ──▶ Verifier: submit, take ──▶ wide    ten limbs, 64-bit products, projective ──┐
-//!                    │                └─▶ narrow  twenty limbs, 32 bits, extended ─────────┤
-//!                    │                                                                     ▼
-//!                    └────────────────────────── DoubleCheck: accepted, or undecided: the CPU decides
+//!   Device ──▶ Verifier: submit, take ──▶ wide         ten limbs, 64-bit products, projective: a verdict each
+//!                    │                ├─▶ narrow       twenty limbs, 32 bits, extended: a verdict each
+//!                    │                └─▶ combination  narrow's limbs, the CPU's coefficients: a point for 32 entries
+//!                    │                                     │
+//!                    └── DoubleCheck: wide and combination ┴──▶ accepted, or undecided: the CPU decides
 //! ```
 //!
 //! Unlike the rest of the crate this talks to a driver, so it can fail: every error is a [`GpuError`], and no error
@@ -19,6 +20,7 @@
 
 mod claim;
 mod clock;
+pub mod combination;
 mod device;
 mod double_check;
 mod error;

@@ -31,9 +31,9 @@ fn good_bad_and_misshapen_vectors_are_counted_on_every_path() {
     }
 }
 
+/// Called by a test of the GPU's.
 #[cfg(feature = "gpu")]
-#[test]
-fn the_programs_of_a_device_are_paths_too() {
+pub(crate) fn the_programs_of_a_device_are_paths_too() {
     let Some(mut verifier) = crate::gpu::tests::shared() else { return };
     let key = SigningKey::from_seed([1; 32]);
     let (public, signature) = (key.public_key(), key.sign(b"pay"));

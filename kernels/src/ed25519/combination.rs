@@ -26,7 +26,7 @@ pub(super) struct Coefficients {
 }
 
 /// A coefficient: −2¹²⁷ ..= 2¹²⁷ − 1, never twice in a stream. Signed, because windows of digits are.
-type Coefficient = i128;
+pub(super) type Coefficient = i128;
 
 impl Coefficients {
     pub(super) fn new(seed: [u8; 32]) -> Self {
@@ -34,7 +34,7 @@ impl Coefficients {
     }
 
     /// The next `count` of the stream.
-    fn take(&mut self, count: usize, out: &mut Vec<Coefficient>) {
+    pub(super) fn take(&mut self, count: usize, out: &mut Vec<Coefficient>) {
         let first = self.counter;
         self.counter += count.div_ceil(4) as u64;
         let counters: Vec<[u8; 8]> = (first..self.counter).map(u64::to_le_bytes).collect();

@@ -1,11 +1,36 @@
 //! Finding a device and opening it.
 
 use super::GpuError;
+use super::program::WORKGROUP;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The largest buffer that a kernel sees, where the device allows as much. Mesa's software driver stops here.
 const BINDING_BYTES_MAX: u64 = 128 << 20;
+
+/// Buffers of storage that a kernel sees at most.
+const STORAGE_BUFFERS: u32 = 8;
+
+/// What every kernel needs of a device: limits by their names in WebGPU.
+fn needs(limits: &wgpu::Limits) -> [(&'static str, u32, u32); 3] {
+    [
+        (
+            "max_storage_buffers_per_shader_stage",
+            STORAGE_BUFFERS,
+            limits.max_storage_buffers_per_shader_stage,
+        ),
+        ("max_compute_invocations_per_workgroup", WORKGROUP, limits.max_compute_invocations_per_workgroup),
+        ("max_compute_workgroup_size_x", WORKGROUP, limits.max_compute_workgroup_size_x),
+    ]
+}
+
+/// An error if the limits are below what every kernel needs.
+pub(super) fn check_limits(adapter: &str, limits: &wgpu::Limits) -> Result<(), GpuError> {
+    let lacking = needs(limits).into_iter().find(|(_, needed, has)| has < needed);
+    lacking.map_or(Ok(()), |(limit, needed, has)| {
+        Err(GpuError::Limit { adapter: adapter.to_owned(), limit, needed: needed.into(), has: has.into() })
+    })
+}
 
 /// An opened device.
 #[derive(Debug)]
@@ -85,12 +110,13 @@ impl Device {
 
     fn open_adapter(adapter: &wgpu::Adapter) -> Result<Self, GpuError> {
         let (found, limits) = (adapter.get_info(), adapter.limits());
+        check_limits(&found.name, &limits)?;
         let features = adapter.features() & (wgpu::Features::SHADER_INT64 | wgpu::Features::TIMESTAMP_QUERY);
         let binding_bytes = limits.max_storage_buffer_binding_size.min(BINDING_BYTES_MAX);
         let required_limits = wgpu::Limits {
             max_storage_buffer_binding_size: binding_bytes,
             max_buffer_size: limits.max_buffer_size.min(BINDING_BYTES_MAX),
-            max_storage_buffers_per_shader_stage: limits.max_storage_buffers_per_shader_stage.min(8),
+            max_storage_buffers_per_shader_stage: STORAGE_BUFFERS,
             ..wgpu::Limits::downlevel_defaults()
         };
         let info = DeviceInfo {

@@ -1,25 +1,32 @@
-//! What may be made of a device's verdicts: an *accept* of both programs counts, everything else is undecided.
+//! What may be made of a device's verdicts: an *accept* of a program counts where a combination confirms it, everything
+//! else is undecided.
 //!
 //! ```text
-//!  claims + canaries ──▶ both programs ──▶ judge ──▶ accepted   both accept, and no sign of trouble in the batch
-//!                                            │  └──▶ undecided  the CPU decides: at least one refuses
-//!                                            └──▶ distrusted    the device is out of service; the CPU decides on all
+//!  claims + canaries ──▶ wide: a verdict each ──▶ combination of what it accepts: a point for each group
+//!                              │                           │
+//!                              └───────────┬───────────────┘
+//!                                          ▼
+//!                                        judge ──▶ accepted   wide accepts, and no sign of trouble in the batch
+//!                                          │  └──▶ undecided  the CPU decides: wide refuses
+//!                                          └──▶ distrusted    the device is out of service; the CPU decides on all
 //! ```
 //!
 //! A spot check finds broken hardware, but not a wrong formula: all validators would share shader and driver, and one
-//! crafted forgery is in no sample. Therefore two programs of different limbs and formulas must agree. A batch is
-//! distrusted where
+//! crafted forgery is in no sample. Therefore everything is computed twice, in different limbs and by different
+//! formulas, and the second time with coefficients that nobody knew when the claims were made. A batch is distrusted
+//! where
 //!
-//! - the programs differ on any entry,
-//! - either accepts a canary: entries known to be bad, at places that the seed of the batch names, or
-//! - the CPU refuses an entry that both accept. The entries that it checks are drawn after the verdicts are in.
+//! - wide accepts a canary: entries known to be bad, at places that the seed of the batch names,
+//! - a group's sum is not the multiple of B that the CPU expects, or
+//! - the CPU refuses an entry that wide accepts. The entries that it checks are drawn after the verdicts are in.
 //!
-//! Nobody is blamed by a device: what both programs refuse is undecided.
+//! Nobody is blamed by a device: what it refuses is undecided.
 
+use super::combination::GROUP;
 use super::{
     Capacity, Claim, Device, DeviceInfo, GpuError, Program, Rejection, Settled, Taken, Ticket, Verifier,
 };
-use crate::ed25519::{SigningKey, verify};
+use crate::ed25519::{SigningKey, groups, verify};
 use crate::sha2::sha512_parts;
 use std::time::Duration;
 
@@ -33,7 +40,7 @@ const CANARY_BYTES: usize = 175;
 /// What the device's verdict on one entry is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opinion {
-    /// Both programs accept it, in a batch without any sign of trouble.
+    /// Wide accepts it and so does its group, in a batch without any sign of trouble.
     Accepted,
     /// The CPU decides.
     Undecided,
@@ -42,13 +49,15 @@ pub enum Opinion {
 /// Why nothing that the device says counts any more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Disagreement {
-    /// The programs say different things about an entry.
-    #[error("the programs differ on entry {entry}: {accepted_by:?} accepts it")]
-    Programs {
-        /// From zero, in the batch that was submitted.
-        entry: usize,
-        /// The program that accepts it.
-        accepted_by: Program,
+    /// The combination does not confirm what wide accepts.
+    #[error(
+        "wide accepts signatures among the {entries} from entry {first} on that their combination refuses"
+    )]
+    Combination {
+        /// The first of the group, from zero, in the batch that was submitted.
+        first: usize,
+        /// How many of the batch are in the group.
+        entries: usize,
     },
     /// A program accepts an entry that is known to be bad.
     #[error("the program {program:?} accepts a signature that is known to be bad")]
@@ -56,8 +65,8 @@ pub enum Disagreement {
         /// The program.
         program: Program,
     },
-    /// Both programs accept an entry that the CPU refuses.
-    #[error("both programs accept entry {entry}, which the CPU refuses")]
+    /// Both ways accept an entry that the CPU refuses.
+    #[error("wide and the combination accept entry {entry}, which the CPU refuses")]
     Cpu {
         /// From zero, in the batch that was submitted.
         entry: usize,
@@ -100,22 +109,24 @@ pub struct Pending {
     ticket: Ticket,
     /// Where the canaries are, ascending.
     canaries: Vec<usize>,
+    /// Of each entry with the canaries, then of each group.
+    coefficients: Vec<u128>,
 }
 
-/// Both programs on one device.
+/// A program and the combination of what it accepts, on one device.
 #[derive(Debug)]
 pub struct DoubleCheck {
     verifier: Verifier,
 }
 
 impl DoubleCheck {
-    /// Compiles both programs. Of the capacity [`CANARIES`] claims are not the caller's.
+    /// Compiles both. Of the capacity [`CANARIES`] claims are not the caller's.
     ///
     /// # Errors
     ///
-    /// As for [`Verifier::new`].
+    /// As for [`Verifier::new`]. A device without integers of 64 bits has no double check.
     pub fn new(device: Device, capacity: Capacity) -> Result<Self, GpuError> {
-        Ok(Self { verifier: Verifier::new(device, &Program::ALL, capacity)? })
+        Ok(Self { verifier: Verifier::combined(device, Program::Wide, GROUP, capacity)? })
     }
 
     /// The device.
@@ -132,16 +143,18 @@ impl DoubleCheck {
         Capacity { claims: claims.saturating_sub(CANARIES), blocks, flights }
     }
 
-    /// Hands a batch to the device, with canaries in it. `seed` must be unpredictable to those who made the claims: it
-    /// says where the canaries are, and what they are.
+    /// Hands a batch to the device, with canaries in it. `seed` says where those are and what they are, and gives the
+    /// combination its coefficients. It must be fresh for every call, also when the same claims come again, and
+    /// unpredictable to those who made them: from the operating system, after the claims are there.
     ///
     /// # Errors
     ///
     /// As for [`Verifier::submit`]; the claims come back as they came.
     pub fn submit(&mut self, claims: Vec<Claim>, seed: [u8; 32]) -> Result<Pending, Rejection> {
         let (batch, canaries) = with_canaries(claims, &seed);
-        match self.verifier.submit(batch) {
-            Ok(ticket) => Ok(Pending { ticket, canaries }),
+        let coefficients = self.coefficients(&seed, batch.len());
+        match self.verifier.submit_weighted(batch, &coefficients) {
+            Ok(ticket) => Ok(Pending { ticket, canaries, coefficients }),
             Err(Rejection { reason, claims }) => {
                 Err(Rejection { reason, claims: without(claims, &canaries) })
             }
@@ -161,11 +174,11 @@ impl DoubleCheck {
         samples: usize,
         draw: impl FnOnce() -> [u8; 32],
     ) -> Judged {
-        let Pending { ticket, canaries } = pending;
+        let Pending { ticket, canaries, coefficients } = pending;
         match self.verifier.take(ticket, patience) {
-            Taken::Pending(ticket) => Judged::Pending(Pending { ticket, canaries }),
+            Taken::Pending(ticket) => Judged::Pending(Pending { ticket, canaries, coefficients }),
             Taken::Failed { error, claims } => Judged::Failed { error, claims: without(claims, &canaries) },
-            Taken::Settled(settled) => judge(settled, &canaries, samples, draw),
+            Taken::Settled(settled) => judge(settled, &canaries, &coefficients, samples, draw),
         }
     }
 
@@ -176,6 +189,12 @@ impl DoubleCheck {
     /// If the ticket is another verifier's.
     pub fn give_up(&mut self, pending: Pending) -> Vec<Claim> {
         without(self.verifier.give_up(pending.ticket), &pending.canaries)
+    }
+
+    /// Of each of so many entries, then of each of their groups.
+    fn coefficients(&self, seed: &[u8; 32], entries: usize) -> Vec<u128> {
+        let bytes = Draw::new(seed, b"millrace gpu coefficients").bytes();
+        groups::coefficients(*bytes.first_chunk().expect("64 bytes"), entries + self.verifier.groups(entries))
     }
 
     /// [`Verifier::forget_keys`].
@@ -269,36 +288,77 @@ fn without<T>(batch: Vec<T>, canaries: &[usize]) -> Vec<T> {
 pub(super) fn judge(
     settled: Settled,
     canaries: &[usize],
+    coefficients: &[u128],
     samples: usize,
     draw: impl FnOnce() -> [u8; 32],
 ) -> Judged {
-    let Settled { claims, verdicts, .. } = settled;
-    let claims = without(claims, canaries);
-    for (program, verdicts) in &verdicts {
-        if canaries.iter().any(|at| verdicts[*at]) {
-            return Judged::Distrusted { why: Disagreement::Canary { program: *program }, claims };
-        }
-    }
-    let mut verdicts = verdicts.into_iter().map(|(program, verdicts)| (program, without(verdicts, canaries)));
-    let (Some((first, ones)), Some((second, others))) = (verdicts.next(), verdicts.next()) else {
-        unreachable!("a double check has two programs")
+    let [(program, verdicts)] = &settled.verdicts[..] else { unreachable!("a double check has one program") };
+    let why = if canaries.iter().any(|at| verdicts[*at]) {
+        Some(Disagreement::Canary { program: *program })
+    } else {
+        unconfirmed(&settled.claims, verdicts, &settled.sums, coefficients).map(|group| {
+            // As the caller counts.
+            let counted = |at: usize| at - canaries.partition_point(|canary| *canary < at);
+            let first = counted(group.start);
+            Disagreement::Combination { first, entries: counted(group.end) - first }
+        })
     };
-    if let Some(entry) = ones.iter().zip(&others).position(|(one, other)| one != other) {
-        let accepted_by = if ones[entry] { first } else { second };
-        return Judged::Distrusted { why: Disagreement::Programs { entry, accepted_by }, claims };
+    let accepted = without(verdicts.clone(), canaries);
+    let claims = without(settled.claims, canaries);
+    let why = why.or_else(|| refused(&claims, &accepted, samples, draw));
+    if let Some(why) = why {
+        return Judged::Distrusted { why, claims };
     }
-    let accepted: Vec<usize> = (0..claims.len()).filter(|at| ones[*at]).collect();
-    if !accepted.is_empty() {
-        let seed = draw();
-        let mut draw = Draw::new(&seed, b"millrace gpu sample");
-        for _ in 0..samples {
-            let entry = accepted[draw.below(accepted.len())];
-            let Claim { key, signature, message } = &claims[entry];
-            if !verify(key, message, signature) {
-                return Judged::Distrusted { why: Disagreement::Cpu { entry }, claims };
-            }
+    // Of an entry with s = 0, which no signer makes, a sum does not tell whether it is in it.
+    let opinion = |(accepted, claim): (bool, &Claim)| match accepted && claim.signature[32..] != [0; 32] {
+        true => Opinion::Accepted,
+        false => Opinion::Undecided,
+    };
+    Judged::Settled { opinions: accepted.into_iter().zip(&claims).map(opinion).collect(), claims }
+}
+
+/// The first group whose sum is not as the entries that the program accepts demand.
+///
+/// All sums at once hold if and only if those that are good in each group do, but for one case in 2¹²⁵: a point for
+/// each group is there to say where it went wrong.
+fn unconfirmed(
+    claims: &[Claim],
+    verdicts: &[bool],
+    sums: &[[u8; 32]],
+    coefficients: &[u128],
+) -> Option<std::ops::Range<usize>> {
+    let (zs, checks) = coefficients.split_at(claims.len());
+    let range = |group: usize| group * GROUP..claims.len().min((group + 1) * GROUP);
+    let mut multiples = Vec::with_capacity(checks.len());
+    for (group, check) in checks.iter().enumerate() {
+        let accepted = range(group).filter(|at| verdicts[*at]).map(|at| (zs[at], &claims[at].signature));
+        match groups::multiple(accepted, *check) {
+            Some(multiple) => multiples.push(multiple),
+            None => return Some(range(group)),
         }
     }
-    let opinion = |accepted: bool| if accepted { Opinion::Accepted } else { Opinion::Undecided };
-    Judged::Settled { opinions: ones.into_iter().map(opinion).collect(), claims }
+    if groups::sums_hold(sums, &multiples) {
+        return None;
+    }
+    let fails = |group: &usize| !groups::sums_hold(&sums[*group..=*group], &multiples[*group..=*group]);
+    (0..checks.len()).find(fails).map(range).or(Some(0..claims.len()))
+}
+
+/// An entry that was accepted, drawn to be checked, and that the CPU refuses.
+fn refused(
+    claims: &[Claim],
+    accepted: &[bool],
+    samples: usize,
+    draw: impl FnOnce() -> [u8; 32],
+) -> Option<Disagreement> {
+    let accepted: Vec<usize> = (0..claims.len()).filter(|at| accepted[*at]).collect();
+    if accepted.is_empty() {
+        return None;
+    }
+    let seed = draw();
+    let mut draw = Draw::new(&seed, b"millrace gpu sample");
+    (0..samples).map(|_| accepted[draw.below(accepted.len())]).find_map(|entry| {
+        let Claim { key, signature, message } = &claims[entry];
+        (!verify(key, message, signature)).then_some(Disagreement::Cpu { entry })
+    })
 }

@@ -9,11 +9,11 @@ use curve25519_dalek::scalar::Scalar;
 mod tests;
 
 /// Limbs of an element.
-const LIMBS: usize = 20;
+pub(super) const LIMBS: usize = 20;
 /// Bits of each.
 const BITS: u32 = 13;
 /// Multiples of a point from zero on: one for each hexadecimal digit.
-const MULTIPLES: usize = 16;
+pub(super) const MULTIPLES: usize = 16;
 
 /// The columns of a product of f and g, or of the square of f, as WGSL.
 fn columns(square: bool) -> String {
@@ -37,19 +37,27 @@ pub(super) fn field() -> String {
         .replace("//@squares", &columns(true))
 }
 
-/// All of it.
-pub(super) fn text() -> Text {
-    let source = [
+/// What the combination uses too: all but tables and the ladder.
+pub(super) fn common() -> String {
+    [
         include_str!("narrow/bindings.wgsl"),
         &field(),
         include_str!("narrow/point.wgsl"),
         include_str!("narrow/decode.wgsl"),
-        include_str!("narrow/table.wgsl"),
-        include_str!("narrow/ladder.wgsl"),
+        include_str!("narrow/scalar.wgsl"),
         include_str!("narrow/challenge.wgsl"),
     ]
-    .concat();
-    let element = |number: &[u8; 32]| limbs(number, [BITS; LIMBS]);
+    .concat()
+}
+
+/// A number as limbs.
+pub(super) fn element(number: &[u8; 32]) -> Vec<u32> {
+    limbs(number, [BITS; LIMBS])
+}
+
+/// All of it.
+pub(super) fn text() -> Text {
+    let source = common() + include_str!("narrow/table.wgsl") + include_str!("narrow/ladder.wgsl");
     let mut constants = Vec::new();
     for number in [numbers::d(), numbers::d2(), numbers::sqrt_m1(), numbers::order()] {
         constants.extend(element(&number));

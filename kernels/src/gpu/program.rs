@@ -7,15 +7,16 @@
 //! ladder      a claim each      8(sB − kA − R) = 0?                          → verdicts
 //! ```
 
-use super::{Claim, Device, GpuError, clock::Clock, narrow, upload::Upload, wide};
+use super::upload::{Sizes, Upload};
+use super::{Claim, Device, GpuError, clock::Clock, narrow, wide};
 
 /// Invocations of a workgroup, as all kernels declare it.
-const WORKGROUP: u32 = 64;
+pub(super) const WORKGROUP: u32 = 64;
 
 /// What the ladder writes.
 const REFUSED: u32 = 1;
 /// What the ladder writes.
-const ACCEPTED: u32 = 2;
+pub(super) const ACCEPTED: u32 = 2;
 
 /// Which arithmetic verifies. The two share nothing but where their input lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,10 +69,19 @@ pub(super) struct Text {
     pub(super) slot: u32,
 }
 
-/// A program on a device.
+/// Kernels to compile, and how much they keep on the device.
+pub(super) struct Plan<'a> {
+    pub(super) name: &'static str,
+    pub(super) kernels: &'a [&'a str],
+    pub(super) source: &'a str,
+    pub(super) constants: &'a [u32],
+    /// Words of `points`, `tables` and `scalars`.
+    pub(super) words: [u64; 3],
+}
+
+/// Compiled kernels, with what they keep on the device between batches.
 #[derive(Debug)]
-pub(super) struct Compiled {
-    program: Program,
+pub(super) struct Kernels {
     pipelines: Vec<wgpu::ComputePipeline>,
     layout: wgpu::BindGroupLayout,
     constants: wgpu::Buffer,
@@ -80,37 +90,25 @@ pub(super) struct Compiled {
     scalars: wgpu::Buffer,
 }
 
-impl Compiled {
-    /// Compiles `program` for batches of `claims`, and makes room for the tables of as many keys.
-    pub(super) fn new(device: &Device, program: Program, claims: u32) -> Result<Self, GpuError> {
-        if program == Program::Wide && !device.info().has_int64 {
-            let adapter = device.info().name.clone();
-            return Err(GpuError::Feature { adapter, feature: "SHADER_INT64", program: program.name() });
-        }
-        let text = program.text();
-        let words = |count: u32, each: u32| 4 * u64::from(count) * u64::from(each);
-        let (points, tables, scalars) =
-            (words(2 * claims, text.point), words(claims, text.slot), words(claims, 8));
+impl Kernels {
+    pub(super) fn new(device: &Device, plan: &Plan<'_>) -> Result<Self, GpuError> {
+        let Plan { name, kernels, source, constants, words } = plan;
+        let [points, tables, scalars] = words.map(|words| 4 * words);
         for bytes in [points, tables, scalars] {
             device.check_binding(bytes)?;
         }
         let entries: Vec<_> = (0..=8).map(binding).collect();
         let (layout, whole) = device.layouts(&entries);
-        let pipelines = device.compile(program.name(), &text.source, &whole, &Program::KERNELS)?;
+        let pipelines = device.compile(name, source, &whole, kernels)?;
         let storage = |label, bytes| device.buffer(label, bytes, wgpu::BufferUsages::STORAGE);
         Ok(Self {
-            program,
             pipelines,
             layout,
-            constants: device.constants("constants", &text.constants),
+            constants: device.constants("constants", constants),
             points: storage("points", points),
             tables: storage("tables", tables),
             scalars: storage("scalars", scalars),
         })
-    }
-
-    pub(super) fn program(&self) -> Program {
-        self.program
     }
 
     /// Binds the buffers of one batch.
@@ -131,16 +129,15 @@ impl Compiled {
         device.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })
     }
 
-    /// Orders the kernels for one batch, and has the clock tell when each of them begins and ends.
+    /// Orders the kernels, each with so many invocations, and has the clock tell when each of them begins and ends.
     pub(super) fn record(
         &self,
         encoder: &mut wgpu::CommandEncoder,
         group: &wgpu::BindGroup,
-        batch: &Upload,
+        invocations: impl IntoIterator<Item = u32>,
         clock: Option<&Clock>,
     ) {
-        let [claims, keys, encodings, _] = batch.params();
-        for (kernel, invocations) in [claims, encodings, keys, claims].into_iter().enumerate() {
+        for (kernel, invocations) in invocations.into_iter().enumerate() {
             let timestamp_writes = clock.map(|clock| clock.writes(kernel));
             let mut pass =
                 encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
@@ -150,6 +147,49 @@ impl Compiled {
                 pass.dispatch_workgroups(invocations.div_ceil(WORKGROUP), 1, 1);
             }
         }
+    }
+}
+
+/// A program on a device.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    program: Program,
+    pub(super) kernels: Kernels,
+}
+
+impl Compiled {
+    /// Compiles `program` for batches of `claims`, and makes room for the tables of as many keys.
+    pub(super) fn new(device: &Device, program: Program, claims: u32) -> Result<Self, GpuError> {
+        if program == Program::Wide && !device.info().has_int64 {
+            let adapter = device.info().name.clone();
+            return Err(GpuError::Feature { adapter, feature: "SHADER_INT64", program: program.name() });
+        }
+        let Text { source, constants, point, slot } = program.text();
+        let [claims, point, slot] = [claims, point, slot].map(u64::from);
+        let plan = Plan {
+            name: program.name(),
+            kernels: &Program::KERNELS,
+            source: &source,
+            constants: &constants,
+            words: [2 * claims * point, claims * slot, claims * SCALAR_WORDS],
+        };
+        Ok(Self { program, kernels: Kernels::new(device, &plan)? })
+    }
+
+    pub(super) fn program(&self) -> Program {
+        self.program
+    }
+
+    /// Orders the kernels for one batch.
+    pub(super) fn record(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        group: &wgpu::BindGroup,
+        batch: &Upload,
+        clock: Option<&Clock>,
+    ) {
+        let Sizes { claims, keys, encodings } = batch.sizes();
+        self.kernels.record(encoder, group, [claims, encodings, keys, claims], clock);
     }
 
     /// The verdicts that these words are.
@@ -192,8 +232,12 @@ pub(super) fn halves(words: &[u64]) -> impl Iterator<Item = u32> {
     words.iter().flat_map(|word| [*word as u32, (word >> 32) as u32])
 }
 
+/// Words of the largest buffer for each claim of the capacity: the tables of narrow.
+pub(super) const CLAIM_WORDS_MAX: usize = 1281;
 /// What stands in `claims` on the device for one claim: see `bindings.wgsl` of the programs.
 pub(super) const CLAIM_WORDS: usize = 11;
+/// Words of a number modulo L in `scalars`.
+pub(super) const SCALAR_WORDS: u64 = 8;
 /// What stands in `encodings` for one.
 pub(super) const ENCODING_WORDS: usize = 9;
 /// Words of a block of SHA-512.

@@ -2,7 +2,7 @@
 //! `MILLRACE_REQUIRE_GPU=1` makes that a failure.
 
 use super::*;
-use crate::ed25519::{SigningKey, verify};
+use crate::ed25519::{SigningKey, groups, verify};
 use std::io::Write as _;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -40,7 +40,9 @@ fn programs(device: &Device) -> Vec<Program> {
 static SHARED: LazyLock<Option<Mutex<Verifier>>> = LazyLock::new(|| {
     let device = open()?;
     let programs = programs(&device);
-    Some(Mutex::new(Verifier::new(device, &programs, CAPACITY).unwrap()))
+    let mut verifier = Verifier::build(device, &programs, Some(1), CAPACITY).unwrap();
+    verifier.all_summed = true;
+    Some(Mutex::new(verifier))
 });
 
 /// The verifier that all tests share: compiling takes seconds.
@@ -49,12 +51,27 @@ pub(crate) fn shared() -> Option<MutexGuard<'static, Verifier>> {
     SHARED.as_ref().map(|verifier| verifier.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Every program gives these verdicts.
+/// Every program gives these verdicts, and so does a combination of each claim alone.
 pub(crate) fn agree(claims: Vec<Claim>, expected: &[bool]) {
     let Some(mut verifier) = shared() else { return };
-    for (program, verdicts) in verifier.verify(claims, PATIENCE).unwrap() {
-        assert_eq!(verdicts, expected, "the program {}", program.name());
+    let mut expected = expected.iter();
+    for batch in CAPACITY.split(claims) {
+        let expected: Vec<bool> = expected.by_ref().take(batch.len()).copied().collect();
+        let coefficients = groups::coefficients([batch.len() as u8; 32], 2 * batch.len());
+        let ticket = verifier.submit_weighted(batch, &coefficients).unwrap();
+        let taken = verifier.take(ticket, PATIENCE);
+        let Taken::Settled(settled) = taken else { panic!("not settled: {taken:?}") };
+        for (program, verdicts) in &settled.verdicts {
+            assert_eq!(*verdicts, expected, "the program {}", program.name());
+        }
+        let (zs, checks) = coefficients.split_at(settled.claims.len());
+        for (i, claim) in settled.claims.iter().enumerate() {
+            let multiple = groups::multiple([(zs[i], &claim.signature)], checks[i]);
+            let holds = multiple.is_some_and(|multiple| groups::sums_hold(&settled.sums[i..=i], &[multiple]));
+            assert_eq!(holds, expected[i], "the combination, claim {i}: {claim:?}");
+        }
     }
+    assert!(expected.next().is_none());
 }
 
 /// A good signature over a message of that length.
@@ -65,7 +82,21 @@ pub(super) fn good(n: u64, length: usize) -> Claim {
     Claim { key: key.public_key(), signature: key.sign(&message), message }
 }
 
+/// What takes the verifier that is shared, in one test: a process that compiles all kernels does so for some seconds,
+/// and tests may be processes of their own.
 #[test]
+fn the_programs_and_the_combination_judge_as_the_cpu() {
+    messages_of_every_length_around_a_block_are_hashed_right();
+    batches_are_cut_and_keys_change_places();
+    the_empty_batch_is_settled();
+    bytes_of_no_meaning_are_judged_as_by_the_cpu();
+    what_the_device_is_stands_in_one_line();
+    flights::several_are_taken_in_any_order_and_no_more_than_that();
+    flights::a_batch_above_the_capacity_is_refused_and_split();
+    crate::ed25519::tests::ask_a_gpu_too();
+    crate::check::tests::the_programs_of_a_device_are_paths_too();
+}
+
 fn messages_of_every_length_around_a_block_are_hashed_right() {
     let mut claims: Vec<Claim> =
         (0..200).chain([303, 304, 431, 432, 5000]).map(|n| good(n as u64 % 9, n)).collect();
@@ -77,7 +108,6 @@ fn messages_of_every_length_around_a_block_are_hashed_right() {
     agree(claims, &expected);
 }
 
-#[test]
 fn batches_are_cut_and_keys_change_places() {
     // Three times as many keys as have tables on the device, each twice, and a bad one now and then.
     let keys = 3 * CAPACITY.claims / 2;
@@ -89,7 +119,6 @@ fn batches_are_cut_and_keys_change_places() {
     agree(claims, &expected);
 }
 
-#[test]
 fn the_empty_batch_is_settled() {
     agree(Vec::new(), &[]);
     let Some(mut verifier) = shared() else { return };
@@ -100,7 +129,6 @@ fn the_empty_batch_is_settled() {
     assert!(settled.claims.is_empty() && settled.verdicts.iter().all(|(_, verdicts)| verdicts.is_empty()));
 }
 
-#[test]
 fn bytes_of_no_meaning_are_judged_as_by_the_cpu() {
     let mut state = 5;
     let mut bytes =
@@ -123,7 +151,6 @@ fn bytes_of_no_meaning_are_judged_as_by_the_cpu() {
     agree(claims, &expected);
 }
 
-#[test]
 fn what_the_device_is_stands_in_one_line() {
     let Some(verifier) = shared() else { return };
     let line = verifier.info().to_string();

@@ -24,19 +24,35 @@ impl Keys {
     }
 }
 
+/// Words that all kernels see of a batch.
+pub(super) const PARAM_WORDS: usize = 8;
+/// Words of a coefficient of a combination.
+pub(super) const COEFFICIENT_WORDS: usize = 4;
+
+/// How much is in a batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sizes {
+    pub(super) claims: u32,
+    /// Keys that are new.
+    pub(super) keys: u32,
+    /// Of new keys, then of each claim's R.
+    pub(super) encodings: u32,
+}
+
 /// A packed batch.
 #[derive(Debug, Default)]
 pub(super) struct Upload {
+    /// Claims, and behind them coefficients, if there are any.
     pub(super) claims: Vec<u32>,
     pub(super) messages: Vec<u32>,
     pub(super) encodings: Vec<u32>,
-    keys: u32,
-    count: u32,
+    sizes: Sizes,
+    slots: u32,
 }
 
 impl Upload {
-    /// Packs a batch of at most as many claims as `keys` has slots.
-    pub(super) fn pack(batch: &[Claim], keys: &mut Keys) -> Self {
+    /// Packs a batch of at most as many claims as `keys` has slots, with the coefficients of a combination.
+    pub(super) fn pack(batch: &[Claim], coefficients: &[u128], keys: &mut Keys) -> Self {
         debug_assert!(batch.len() <= keys.most, "every key of a batch has a slot");
         let new = batch.iter().filter(|claim| !keys.slots.contains_key(&claim.key)).count();
         if keys.slots.len() + new > keys.most {
@@ -44,17 +60,17 @@ impl Upload {
         }
         let total = batch.iter().map(blocks).sum::<usize>() * BLOCK_WORDS;
         let mut upload = Self {
-            claims: Vec::with_capacity(batch.len() * CLAIM_WORDS),
+            claims: Vec::with_capacity(batch.len() * CLAIM_WORDS + coefficients.len() * COEFFICIENT_WORDS),
             messages: Vec::with_capacity(total),
             encodings: Vec::with_capacity(2 * batch.len() * ENCODING_WORDS),
-            keys: 0,
-            count: batch.len() as u32,
+            sizes: Sizes { claims: batch.len() as u32, ..Sizes::default() },
+            slots: keys.most as u32,
         };
         for claim in batch {
             let next = keys.slots.len() as u32;
             let slot = *keys.slots.entry(claim.key).or_insert_with(|| {
                 upload.encoding(next, &claim.key);
-                upload.keys += 1;
+                upload.sizes.keys += 1;
                 next
             });
             let first = upload.messages.len() / BLOCK_WORDS;
@@ -65,12 +81,24 @@ impl Upload {
         for claim in batch {
             upload.encoding(0, &claim.signature[..32]);
         }
+        upload.sizes.encodings = upload.sizes.keys + upload.sizes.claims;
+        upload.claims.extend(coefficients.iter().flat_map(|z| [0, 32, 64, 96].map(|low| (z >> low) as u32)));
         upload
     }
 
-    /// What all kernels see: claims, new keys, encodings, and a word that is not used.
-    pub(super) fn params(&self) -> [u32; 4] {
-        [self.count, self.keys, self.keys + self.count, 0]
+    pub(super) fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// Whether there are coefficients.
+    pub(super) fn is_weighted(&self) -> bool {
+        self.claims.len() > self.sizes.claims as usize * CLAIM_WORDS
+    }
+
+    /// What all kernels see: claims, new keys, encodings, slots, claims of a group, and words that are not used.
+    pub(super) fn params(&self, group: u32) -> [u32; PARAM_WORDS] {
+        let Sizes { claims, keys, encodings } = self.sizes;
+        [claims, keys, encodings, self.slots, group, 0, 0, 0]
     }
 
     fn encoding(&mut self, slot: u32, bytes: &[u8]) {

@@ -14,8 +14,9 @@
 //!   dropped: each flight has a generation.
 
 use super::clock::{CLOCK_WORDS, Clock, times};
-use super::program::{BLOCK_WORDS, CLAIM_WORDS, Compiled, ENCODING_WORDS, blocks};
-use super::upload::{Keys, Upload};
+use super::combination::{self, Combination, SUM_WORDS};
+use super::program::{BLOCK_WORDS, CLAIM_WORDS, CLAIM_WORDS_MAX, Compiled, ENCODING_WORDS, blocks};
+use super::upload::{COEFFICIENT_WORDS, Keys, PARAM_WORDS, Upload};
 use super::{Claim, Device, DeviceInfo, GpuError, Program};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -35,13 +36,21 @@ pub struct Capacity {
 
 impl Default for Capacity {
     /// 16,384 claims with messages of up to 303 bytes on average, three batches at once: with both programs about
-    /// 140 MiB of the device's memory, two thirds of it tables of keys.
+    /// 140 MiB of the device's memory, with a double check about 125, two thirds of it tables.
     fn default() -> Self {
         Self { claims: 1 << 14, blocks: 3 << 14, flights: 3 }
     }
 }
 
 impl Capacity {
+    /// As much of it as fits the bindings of a device.
+    #[must_use]
+    pub fn within(self, info: &DeviceInfo) -> Self {
+        let fit = |words: usize| (info.binding_bytes_max / (4 * words as u64)) as usize;
+        let Self { claims, blocks, flights } = self;
+        Self { claims: claims.min(fit(CLAIM_WORDS_MAX)), blocks: blocks.min(fit(BLOCK_WORDS)), flights }
+    }
+
     /// Cuts `claims` into batches of that capacity, in their order. A claim that is too large for any batch is alone in
     /// one.
     #[must_use]
@@ -131,13 +140,19 @@ pub struct Settled {
     pub claims: Vec<Claim>,
     /// For each program, in the order in which the verifier was given them, a verdict on each claim.
     pub verdicts: Vec<(Program, Vec<bool>)>,
+    /// For each group of the combination, if there is one, the encoding of its sum.
+    pub(super) sums: Vec<[u8; 32]>,
     /// How long each program's kernels took by the device's clock, in the order of [`Program::KERNELS`]. Empty where it
     /// has none.
     pub times: Vec<(Program, [Duration; Program::KERNELS.len()])>,
 }
 
-/// Verdicts of a batch, and times: as in [`Settled`].
-type Read = (Vec<(Program, Vec<bool>)>, Vec<(Program, [Duration; Program::KERNELS.len()])>);
+/// What is read of a batch: as in [`Settled`].
+struct Read {
+    verdicts: Vec<(Program, Vec<bool>)>,
+    sums: Vec<[u8; 32]>,
+    times: Vec<(Program, [Duration; Program::KERNELS.len()])>,
+}
 
 /// Checks signatures on a device, by one program or by several. Its verdicts are opinions: [`super::DoubleCheck`] says
 /// what may be made of them.
@@ -145,6 +160,8 @@ type Read = (Vec<(Program, Vec<bool>)>, Vec<(Program, [Duration; Program::KERNEL
 pub struct Verifier {
     device: Device,
     programs: Vec<Compiled>,
+    /// Of what the first program accepts.
+    combination: Option<Combination>,
     flights: Vec<Flight>,
     keys: Keys,
     capacity: Capacity,
@@ -152,6 +169,9 @@ pub struct Verifier {
     /// What tests do to the words that come back.
     #[cfg(test)]
     pub(super) tamper: Option<fn(&mut Vec<u32>)>,
+    /// Whether a test has all entries summed up, also those that the first program refuses.
+    #[cfg(test)]
+    pub(super) all_summed: bool,
 }
 
 /// The buffers of one batch.
@@ -163,10 +183,13 @@ struct Flight {
     encodings: wgpu::Buffer,
     /// For each program.
     verdicts: Vec<wgpu::Buffer>,
-    groups: Vec<wgpu::BindGroup>,
+    bindings: Vec<wgpu::BindGroup>,
+    /// What the combination reads and writes in place of verdicts.
+    sums: Option<(wgpu::Buffer, wgpu::BindGroup)>,
     /// For each program, where the device has one.
     clocks: Vec<Clock>,
-    /// The verdicts of all programs, then the instants of their clocks, where the host can read them.
+    /// The verdicts of all programs, the sums of all groups and the instants of the programs' clocks, where the host
+    /// can read them.
     back: wgpu::Buffer,
     batch: Option<Batch>,
 }
@@ -188,6 +211,25 @@ impl Verifier {
     ///
     /// If the device is too small for that capacity, lacks what a program needs, or refuses a kernel.
     pub fn new(device: Device, programs: &[Program], capacity: Capacity) -> Result<Self, GpuError> {
+        Self::build(device, programs, None, capacity)
+    }
+
+    /// One program, and a combination of so many entries in a group over what it accepts.
+    pub(super) fn combined(
+        device: Device,
+        program: Program,
+        group: usize,
+        capacity: Capacity,
+    ) -> Result<Self, GpuError> {
+        Self::build(device, &[program], Some(group), capacity)
+    }
+
+    pub(super) fn build(
+        device: Device,
+        programs: &[Program],
+        group: Option<usize>,
+        capacity: Capacity,
+    ) -> Result<Self, GpuError> {
         let claims = u32::try_from(capacity.claims).unwrap_or(u32::MAX);
         // Before anything is multiplied: the largest of the buffers that hold claims and messages.
         device.check_binding(u64::from(claims).saturating_mul(2 * 4 * ENCODING_WORDS as u64))?;
@@ -196,18 +238,23 @@ impl Verifier {
             .iter()
             .map(|program| Compiled::new(&device, *program, claims))
             .collect::<Result<Vec<_>, _>>()?;
-        let flights = (0..capacity.flights).map(|_| Flight::new(&device, &programs, capacity)).collect();
+        let combination = group.map(|group| Combination::new(&device, claims, group)).transpose()?;
+        let flight = |_| Flight::new(&device, &programs, combination.as_ref(), capacity);
+        let flights = (0..capacity.flights).map(flight).collect();
         device.check()?;
         let keys = Keys::new(capacity.claims);
         Ok(Self {
             device,
             programs,
+            combination,
             flights,
             keys,
             capacity,
             generation: 0,
             #[cfg(test)]
             tamper: None,
+            #[cfg(test)]
+            all_summed: false,
         })
     }
 
@@ -236,6 +283,21 @@ impl Verifier {
     /// If it is above the capacity, if as many batches are in flight as may be, or if the device is lost. The claims
     /// come back.
     pub fn submit(&mut self, claims: Vec<Claim>) -> Result<Ticket, Rejection> {
+        self.submit_weighted(claims, &[])
+    }
+
+    /// Into how many groups the combination cuts a batch of so many claims.
+    pub(super) fn groups(&self, claims: usize) -> usize {
+        self.combination.as_ref().map_or(0, |combination| combination.groups(claims))
+    }
+
+    /// Hands a batch to the device with a coefficient for each claim and then for each group of the combination.
+    /// Without any there are no sums, but new keys get their tables.
+    pub(super) fn submit_weighted(
+        &mut self,
+        claims: Vec<Claim>,
+        coefficients: &[u128],
+    ) -> Result<Ticket, Rejection> {
         let reject = |reason: Refused, claims| Err(Rejection { reason, claims });
         let needs = claims.iter().map(blocks).sum();
         let Capacity { claims: claims_max, blocks: blocks_max, flights } = self.capacity;
@@ -252,10 +314,10 @@ impl Verifier {
         let Some(flight) = self.flights.iter().position(|flight| flight.batch.is_none()) else {
             return reject(Refused::Full(flights), claims);
         };
-        let upload = Upload::pack(&claims, &mut self.keys);
+        let upload = Upload::pack(&claims, coefficients, &mut self.keys);
         self.generation += 1;
         let waits = Arc::new(());
-        let (submission, landed) = self.flights[flight].launch(&self.device, &self.programs, &upload);
+        let (submission, landed) = self.launch(flight, &upload);
         self.flights[flight].batch = Some(Batch {
             generation: self.generation,
             claims,
@@ -291,8 +353,8 @@ impl Verifier {
             Some(landed) => {
                 let landed = landed.clone();
                 match self.read(&ticket, landed) {
-                    Ok((verdicts, times)) => {
-                        Taken::Settled(Settled { claims: self.give_up(ticket), verdicts, times })
+                    Ok(Read { verdicts, sums, times }) => {
+                        Taken::Settled(Settled { claims: self.give_up(ticket), verdicts, sums, times })
                     }
                     Err(error) => {
                         // Tables that came from such a device are not kept.
@@ -338,6 +400,66 @@ impl Verifier {
         batch.expect("a ticket is for a batch of the verifier that gave it")
     }
 
+    /// Queues everything that the device does for a batch.
+    #[allow(clippy::type_complexity, reason = "both are fields of the batch")]
+    fn launch(
+        &self,
+        flight: usize,
+        upload: &Upload,
+    ) -> (wgpu::SubmissionIndex, Arc<OnceLock<Result<(), wgpu::BufferAsyncError>>>) {
+        let Self { device, programs, combination, flights, .. } = self;
+        let flight = &flights[flight];
+        let write = |buffer: &wgpu::Buffer, words: &[u32]| {
+            device.queue.write_buffer(buffer, 0, bytemuck::cast_slice(words));
+        };
+        let group = combination.as_ref().map_or(1, |combination| combination.group as u32);
+        write(&flight.params, &upload.params(group));
+        write(&flight.claims, &upload.claims);
+        write(&flight.messages, &upload.messages);
+        write(&flight.encodings, &upload.encodings);
+        let encoder = || device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut commands = Vec::with_capacity(programs.len() + 1);
+        let mut back_at = 0;
+        for (i, (program, verdicts)) in programs.iter().zip(&flight.verdicts).enumerate() {
+            let mut encoder = encoder();
+            // What no kernel writes must not be the verdict of an earlier batch.
+            encoder.clear_buffer(verdicts, 0, None);
+            program.record(&mut encoder, &flight.bindings[i], upload, flight.clocks.get(i));
+            encoder.copy_buffer_to_buffer(verdicts, 0, &flight.back, back_at, verdicts.size());
+            back_at += verdicts.size();
+            commands.push(encoder.finish());
+        }
+        let mut encoder = encoder();
+        if let (Some(combination), Some((sums, bindings))) = (combination, &flight.sums) {
+            encoder.clear_buffer(sums, 0, None);
+            let opinions = &flight.verdicts[0];
+            encoder.copy_buffer_to_buffer(opinions, 0, sums, 0, opinions.size());
+            #[cfg(test)]
+            if self.all_summed {
+                let all = vec![super::program::ACCEPTED; self.capacity.claims];
+                let accepted = device.buffer("all", opinions.size(), Usage::COPY_SRC | Usage::COPY_DST);
+                write(&accepted, &all);
+                encoder.copy_buffer_to_buffer(&accepted, 0, sums, 0, opinions.size());
+            }
+            combination.record(&mut encoder, bindings, upload);
+            let bytes = sums.size() - opinions.size();
+            encoder.copy_buffer_to_buffer(sums, opinions.size(), &flight.back, back_at, bytes);
+            back_at += bytes;
+        }
+        for clock in &flight.clocks {
+            clock.copy(&mut encoder, &flight.back, back_at);
+            back_at += 4 * CLOCK_WORDS as u64;
+        }
+        commands.push(encoder.finish());
+        let submission = device.queue.submit(commands);
+        let landed = Arc::new(OnceLock::new());
+        let here = Arc::clone(&landed);
+        flight.back.map_async(wgpu::MapMode::Read, .., move |result| {
+            let _ = here.set(result);
+        });
+        (submission, landed)
+    }
+
     /// The verdicts of a batch that has landed.
     fn read(&self, ticket: &Ticket, landed: Result<(), wgpu::BufferAsyncError>) -> Result<Read, GpuError> {
         self.device.check()?;
@@ -346,7 +468,8 @@ impl Verifier {
         let view = flight.back.get_mapped_range(..).map_err(|error| GpuError::Lost(error.to_string()))?;
         let mut words: Vec<u32> = bytemuck::pod_collect_to_vec(&view[..]);
         drop(view);
-        let expected = self.programs.len() * self.capacity.claims;
+        let verdict_words = self.programs.len() * self.capacity.claims;
+        let expected = verdict_words + SUM_WORDS * self.groups(self.capacity.claims);
         let instants = words.split_off(expected.min(words.len()));
         #[cfg(test)]
         if let Some(tamper) = self.tamper {
@@ -355,13 +478,15 @@ impl Verifier {
         if words.len() != expected {
             return Err(GpuError::Length { expected: 4 * expected, has: 4 * words.len() });
         }
-        let each = self.programs.iter().zip(words.chunks(self.capacity.claims));
+        let (verdicts, sums) = words.split_at(verdict_words);
+        let sums = combination::sums(&sums[..SUM_WORDS * self.groups(count)]);
+        let each = self.programs.iter().zip(verdicts.chunks(self.capacity.claims));
         let verdicts =
             each.map(|(program, words)| Ok((program.program(), program.verdicts(&words[..count])?)));
         let tick = self.device.queue.get_timestamp_period();
         let each = self.programs.iter().zip(instants.chunks(CLOCK_WORDS));
         let times = each.map(|(program, words)| (program.program(), times(words, tick)));
-        Ok((verdicts.collect::<Result<_, _>>()?, times.collect()))
+        Ok(Read { verdicts: verdicts.collect::<Result<_, _>>()?, sums, times: times.collect() })
     }
 
     /// Frees the buffers of batches that were given up and are done.
@@ -421,66 +546,38 @@ impl Verifier {
 }
 
 impl Flight {
-    fn new(device: &Device, programs: &[Compiled], capacity: Capacity) -> Self {
+    fn new(
+        device: &Device,
+        programs: &[Compiled],
+        combination: Option<&Combination>,
+        capacity: Capacity,
+    ) -> Self {
         let words = |count: usize| 4 * count as u64;
         let input = |label, count| device.buffer(label, words(count), Usage::STORAGE | Usage::COPY_DST);
-        let params = device.buffer("params", 16, Usage::UNIFORM | Usage::COPY_DST);
-        let claims = input("claims", capacity.claims * CLAIM_WORDS);
+        let params = device.buffer("params", words(PARAM_WORDS), Usage::UNIFORM | Usage::COPY_DST);
+        let groups = combination.map_or(0, |combination| combination.groups(capacity.claims));
+        let coefficients = combination.map_or(0, |_| (capacity.claims + groups) * COEFFICIENT_WORDS);
+        let claims = input("claims", capacity.claims * CLAIM_WORDS + coefficients);
         let messages = input("messages", capacity.blocks * BLOCK_WORDS);
         let encodings = input("encodings", 2 * capacity.claims * ENCODING_WORDS);
         let output = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
         let verdicts: Vec<_> =
             programs.iter().map(|_| device.buffer("verdicts", words(capacity.claims), output)).collect();
         let input = [&params, &claims, &messages, &encodings];
-        let groups = programs
+        let bindings = programs
             .iter()
             .zip(&verdicts)
-            .map(|(program, verdicts)| program.bind(device, input, verdicts))
+            .map(|(program, verdicts)| program.kernels.bind(device, input, verdicts))
             .collect();
-        let clocks: Vec<_> = programs.iter().filter_map(|_| Clock::new(device)).collect();
-        let back_words = programs.len() * capacity.claims + clocks.len() * CLOCK_WORDS;
-        let back = device.buffer("back", words(back_words), Usage::MAP_READ | Usage::COPY_DST);
-        Self { params, claims, messages, encodings, verdicts, groups, clocks, back, batch: None }
-    }
-
-    /// Queues everything that the device does for a batch.
-    #[allow(clippy::type_complexity, reason = "both are fields of the batch")]
-    fn launch(
-        &self,
-        device: &Device,
-        programs: &[Compiled],
-        upload: &Upload,
-    ) -> (wgpu::SubmissionIndex, Arc<OnceLock<Result<(), wgpu::BufferAsyncError>>>) {
-        let write = |buffer: &wgpu::Buffer, words: &[u32]| {
-            device.queue.write_buffer(buffer, 0, bytemuck::cast_slice(words));
-        };
-        write(&self.params, &upload.params());
-        write(&self.claims, &upload.claims);
-        write(&self.messages, &upload.messages);
-        write(&self.encodings, &upload.encodings);
-        let mut commands = Vec::with_capacity(programs.len());
-        for (i, (program, verdicts)) in programs.iter().zip(&self.verdicts).enumerate() {
-            let mut encoder =
-                device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            // What no kernel writes must not be the verdict of an earlier batch.
-            encoder.clear_buffer(verdicts, 0, None);
-            let clock = self.clocks.get(i);
-            program.record(&mut encoder, &self.groups[i], upload, clock);
-            let bytes = verdicts.size();
-            encoder.copy_buffer_to_buffer(verdicts, 0, &self.back, i as u64 * bytes, bytes);
-            if let Some(clock) = clock {
-                let instants = programs.len() as u64 * bytes + (4 * i * CLOCK_WORDS) as u64;
-                clock.copy(&mut encoder, &self.back, instants);
-            }
-            commands.push(encoder.finish());
-        }
-        let submission = device.queue.submit(commands);
-        let landed = Arc::new(OnceLock::new());
-        let here = Arc::clone(&landed);
-        self.back.map_async(wgpu::MapMode::Read, .., move |result| {
-            let _ = here.set(result);
+        let sums = combination.map(|combination| {
+            let sums = device.buffer("sums", words(capacity.claims + SUM_WORDS * groups), output);
+            let bindings = combination.kernels.bind(device, input, &sums);
+            (sums, bindings)
         });
-        (submission, landed)
+        let clocks: Vec<_> = programs.iter().filter_map(|_| Clock::new(device)).collect();
+        let back_words = programs.len() * capacity.claims + SUM_WORDS * groups + clocks.len() * CLOCK_WORDS;
+        let back = device.buffer("back", words(back_words), Usage::MAP_READ | Usage::COPY_DST);
+        Self { params, claims, messages, encodings, verdicts, bindings, sums, clocks, back, batch: None }
     }
 
     /// Frees the buffers if the device is done and nobody waits.

@@ -212,10 +212,11 @@ impl Share {
 
 /// Of one full batch by each program, with fresh keys.
 fn shares(claims: &[Claim]) -> Result<Vec<Share>> {
-    let capacity = Capacity::default();
+    let info = gpu::open()?.info().clone();
+    let capacity = Capacity::default().within(&info);
     let claims = &claims[..claims.len().min(capacity.claims)];
     let mut shares = Vec::new();
-    let programs = gpu::programs(gpu::open()?.info());
+    let programs = gpu::programs(&info);
     for program in programs {
         let mut verifier = Verifier::new(gpu::open()?, &[program], capacity)?;
         let mut kernels = [0.0; Program::KERNELS.len()];

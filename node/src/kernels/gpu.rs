@@ -89,7 +89,8 @@ pub(super) fn programs(info: &DeviceInfo) -> Vec<Program> {
 /// It fails, or a message is too long for it.
 pub(super) fn check(device: Device, vectors: &[Vector]) -> Result<Report> {
     let programs = programs(device.info());
-    let mut verifier = Verifier::new(device, &programs, Capacity::default())?;
+    let capacity = Capacity::default().within(device.info());
+    let mut verifier = Verifier::new(device, &programs, capacity)?;
     Ok(run_gpu(vectors, &mut verifier, PATIENCE)?)
 }
 
@@ -132,14 +133,15 @@ pub(super) enum Way {
 /// The device fails.
 pub(super) fn ways(device: Device) -> Result<Vec<Way>> {
     let programs = programs(device.info());
+    let capacity = Capacity::default().within(device.info());
     let mut first = Some(device);
     let mut next = || first.take().map_or_else(open, Ok);
     let mut ways = Vec::new();
     for program in &programs {
-        ways.push(Way::Single(Verifier::new(next()?, &[*program], Capacity::default())?));
+        ways.push(Way::Single(Verifier::new(next()?, &[*program], capacity)?));
     }
     if programs.len() == Program::ALL.len() {
-        ways.push(Way::Double(DoubleCheck::new(next()?, Capacity::default())?));
+        ways.push(Way::Double(DoubleCheck::new(next()?, capacity)?));
     }
     Ok(ways)
 }

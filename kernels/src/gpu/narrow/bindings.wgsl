@@ -1,10 +1,15 @@
-// What all kernels of this program see. Sizes are in words of 32 bits; every index is below what `params` says.
+// What all kernels of this program and of the combination see. Sizes are in words of 32 bits; every index is below
+// what `params` says.
 
 struct Params {
     claims: u32,
     // How many encodings are keys; they come first.
     keys: u32,
     encodings: u32,
+    // For how many keys there is room; also for how many claims.
+    slots: u32,
+    // How many claims are summed up together.
+    group: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -17,7 +22,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> encodings: array<u32>;
 // For each encoding: x and y of its point, and whether there is one.
 @group(0) @binding(5) var<storage, read_write> points: array<u32>;
-// Of each slot sixteen rows of multiples, and whether its key is a point.
+// Multiples of points.
 @group(0) @binding(6) var<storage, read_write> tables: array<u32>;
 @group(0) @binding(7) var<storage, read_write> scalars: array<u32>;
 @group(0) @binding(8) var<storage, read_write> verdicts: array<u32>;
@@ -37,10 +42,8 @@ const INITIAL = 880u;
 const ROUNDS = 896u;
 const BASE = 1056u;
 
-// Words of a point, of a row (an element each of Y − X, Y + X, 2Z, 2dT) and of a slot.
+// Words of a point.
 const POINT = 41u;
-const ROW = 80u;
-const SLOT = 1281u;
 
 fn fe_constant(at: u32) -> Fe {
     var r: Fe;
@@ -54,14 +57,6 @@ fn fe_point(at: u32) -> Fe {
     var r: Fe;
     for (var i = 0u; i < 20u; i++) {
         r[i] = points[at + i];
-    }
-    return r;
-}
-
-fn fe_table(at: u32) -> Fe {
-    var r: Fe;
-    for (var i = 0u; i < 20u; i++) {
-        r[i] = tables[at + i];
     }
     return r;
 }

@@ -26,12 +26,8 @@ fn big_endian(word: u32) -> u32 {
     return (odd << 16u) | (odd >> 16u);
 }
 
-@compute @workgroup_size(64)
-fn challenge(@builtin(global_invocation_id) id: vec3<u32>) {
-    let at = id.x;
-    if at >= params.claims {
-        return;
-    }
+// The digest of a claim: a number of 64 little-endian bytes, with a word of zero behind it.
+fn digest(at: u32) -> array<u32, 17> {
     let first = claims[at * CLAIM_WORDS + CLAIM_BLOCK];
     let blocks = claims[at * CLAIM_WORDS + CLAIM_BLOCKS];
     var state: array<Word, 8>;
@@ -64,63 +60,26 @@ fn challenge(@builtin(global_invocation_id) id: vec3<u32>) {
             state[i] = sum(state[i], s[i]);
         }
     }
-    // The digest is a number of 64 little-endian bytes. Its 13-bit digits are multiplied by 2^(13j) mod L and added up:
-    // forty products below 2²⁶ in a column.
-    var digest: array<u32, 17>;
+    var words: array<u32, 17>;
     for (var i = 0u; i < 8u; i++) {
-        digest[2u * i] = big_endian(state[i].x);
-        digest[2u * i + 1u] = big_endian(state[i].y);
+        words[2u * i] = big_endian(state[i].x);
+        words[2u * i + 1u] = big_endian(state[i].y);
     }
-    var column: array<u32, 20>;
+    return words;
+}
+
+// k of a claim.
+fn hashed(at: u32) -> Scalar {
+    var words = digest(at);
+    var digits: array<u32, 40>;
     for (var j = 0u; j < 40u; j++) {
         let word = (13u * j) >> 5u;
         let low = (13u * j) & 31u;
-        var digit = digest[word] >> low;
+        digits[j] = words[word] >> low;
         if low > 19u {
-            digit |= digest[word + 1u] << (32u - low);
+            digits[j] |= words[word + 1u] << (32u - low);
         }
-        digit &= 8191u;
-        for (var i = 0u; i < 20u; i++) {
-            column[i] += digit * constants[POWERS + 20u * j + i];
-        }
+        digits[j] &= 8191u;
     }
-    // Carried, the sum is below 40·2¹³·L: q is what lies above bit 252 (bit 5 of the topmost limb), below 2¹⁹.
-    var over = 0u;
-    for (var i = 0u; i < 19u; i++) {
-        over += column[i];
-        column[i] = over & 8191u;
-        over >>= 13u;
-    }
-    over += column[19];
-    let q = over >> 5u;
-    column[19] = over & 31u;
-    // Less q·(L − 2²⁵²): limbs below 2¹³ of which ten are not zero. What is below zero is lent by the next limb.
-    var lent = 0u;
-    for (var i = 0u; i < 20u; i++) {
-        let c = select(0u, constants[ORDER + i], i < 10u);
-        let less = q * c + lent;
-        let digit = (column[i] - less) & 8191u;
-        lent = (less + digit - column[i]) >> 13u;
-        column[i] = digit;
-    }
-    // Below zero, at least −2¹⁴⁴: one L more.
-    over = 0u;
-    for (var i = 0u; i < 20u; i++) {
-        over += column[i] + lent * constants[ORDER + i];
-        column[i] = over & 8191u;
-        over >>= 13u;
-    }
-    // From 13 to 32 bits; what is above 2⁸·³² is zero.
-    var words: array<u32, 8>;
-    for (var i = 0u; i < 20u; i++) {
-        let word = (13u * i) >> 5u;
-        let low = (13u * i) & 31u;
-        words[word] |= column[i] << low;
-        if low > 19u && word < 7u {
-            words[word + 1u] |= column[i] >> (32u - low);
-        }
-    }
-    for (var i = 0u; i < 8u; i++) {
-        scalars[8u * at + i] = words[i];
-    }
+    return reduce(digits);
 }

@@ -6,6 +6,18 @@
 const ROUNDS_OF_DIGITS = 64u;
 
 @compute @workgroup_size(64)
+fn challenge(@builtin(global_invocation_id) id: vec3<u32>) {
+    let at = id.x;
+    if at >= params.claims {
+        return;
+    }
+    var words = packed(hashed(at));
+    for (var i = 0u; i < 8u; i++) {
+        scalars[8u * at + i] = words[i];
+    }
+}
+
+@compute @workgroup_size(64)
 fn ladder(@builtin(global_invocation_id) id: vec3<u32>) {
     let at = id.x;
     if at >= params.claims {

@@ -1,4 +1,17 @@
-// For each decoded key A the multiples 0, −A … −15A, prepared for addition, into its slot.
+// For each decoded key A the multiples 0, −A … −15A, prepared for addition, into its slot: sixteen rows, and whether
+// the key is a point.
+
+// Words of a row (an element each of Y − X, Y + X, 2Z, 2dT) and of a slot.
+const ROW = 80u;
+const SLOT = 1281u;
+
+fn fe_table(at: u32) -> Fe {
+    var r: Fe;
+    for (var i = 0u; i < 20u; i++) {
+        r[i] = tables[at + i];
+    }
+    return r;
+}
 
 @compute @workgroup_size(64)
 fn table(@builtin(global_invocation_id) id: vec3<u32>) {

@@ -1,6 +1,6 @@
 //! What naga's checks cost: `cargo test --release -p kernels --features gpu -- --ignored --nocapture naga`.
 
-use super::super::{Capacity, Claim, Program, Verifier};
+use super::super::{Capacity, Claim, Program, Verifier, combination};
 use super::{PATIENCE, good, open, programs};
 use std::time::{Duration, Instant};
 
@@ -30,13 +30,14 @@ fn what_nagas_checks_cost() {
             (name, Verifier::new(device, &[program], capacity).unwrap(), Vec::new())
         });
         for _ in 0..=ROUNDS {
-            for (_, verifier, times) in &mut verifiers {
+            for (name, verifier, times) in &mut verifiers {
                 verifier.forget_keys();
                 let claims = claims.clone();
                 let start = Instant::now();
                 let verdicts = verifier.verify(claims, PATIENCE).unwrap();
                 times.push(start.elapsed());
-                assert_eq!(verdicts, [(program, vec![true; CLAIMS])]);
+                let accepted = verdicts[0].1.iter().filter(|accepted| **accepted).count();
+                assert_eq!(accepted, CLAIMS, "{}, {name}", program.name());
             }
         }
         let mut all = Duration::ZERO;
@@ -55,5 +56,6 @@ fn what_nagas_checks_cost() {
 /// No kernel has memory of its workgroup, so zeroing that costs nothing.
 #[test]
 fn no_kernel_has_workgroup_memory() {
-    assert!(Program::ALL.iter().all(|program| !program.source().contains("var<workgroup>")));
+    let sources = Program::ALL.map(Program::source).into_iter().chain([combination::source()]);
+    assert!(sources.into_iter().all(|source| !source.contains("var<workgroup>")));
 }

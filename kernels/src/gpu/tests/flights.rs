@@ -1,6 +1,10 @@
 //! What may go wrong between submitting and taking.
 
-use super::super::{Capacity, Claim, Device, GpuError, Program, Refused, Rejection, Taken, Ticket, Verifier};
+use super::super::device::check_limits;
+use super::super::program::CLAIM_WORDS_MAX;
+use super::super::{
+    Capacity, Claim, Device, GpuError, Program, Refused, Rejection, Taken, Ticket, Verifier, combination,
+};
 use super::{CAPACITY, PATIENCE, good, open, programs, shared};
 use std::time::Duration;
 
@@ -21,8 +25,7 @@ fn settle(taken: Taken) -> Vec<bool> {
     settled.verdicts.remove(0).1
 }
 
-#[test]
-fn several_batches_are_in_flight_and_no_more_than_that() {
+pub(super) fn several_are_taken_in_any_order_and_no_more_than_that() {
     let Some(mut verifier) = shared() else { return };
     let tickets: Vec<_> = (0..CAPACITY.flights as u64).map(|n| verifier.submit(batch(n)).unwrap()).collect();
     let Err(Rejection { reason, claims }) = verifier.submit(batch(9)) else { panic!("it is full") };
@@ -37,8 +40,7 @@ fn several_batches_are_in_flight_and_no_more_than_that() {
     assert_eq!(settle(verifier.take(ticket, PATIENCE)), [true; 8]);
 }
 
-#[test]
-fn a_batch_above_the_capacity_is_refused_and_split() {
+pub(super) fn a_batch_above_the_capacity_is_refused_and_split() {
     let Some(mut verifier) = shared() else { return };
     let many = vec![good(1, 10); CAPACITY.claims + 1];
     let Err(Rejection { reason, claims }) = verifier.submit(many) else { panic!("it is too large") };
@@ -181,6 +183,39 @@ fn a_device_that_is_too_small_says_what_is_missing() {
     let Some(device) = open() else { return };
     let endless = Capacity { claims: usize::MAX, blocks: usize::MAX, flights: 1 };
     assert!(matches!(Verifier::new(device, &[Program::Narrow], endless), Err(GpuError::Limit { .. })));
+}
+
+#[test]
+fn a_capacity_fits_the_bindings_of_a_device() {
+    let Some(device) = open() else { return };
+    // What is there is enough for the default; of less there are smaller batches, and more of them.
+    let mut info = device.info().clone();
+    assert_eq!(Capacity::default().within(&info), Capacity::default());
+    info.binding_bytes_max = 1 << 20;
+    let capacity = Capacity::default().within(&info);
+    assert_eq!(capacity, Capacity { claims: 204, blocks: 8192, flights: 3 });
+    let cut = capacity.split((0..500).map(|n| good(n, 9)).collect());
+    assert_eq!(cut.iter().map(Vec::len).collect::<Vec<_>>(), [204, 204, 92]);
+    for program in Program::ALL {
+        assert!(program.text().slot as usize <= CLAIM_WORDS_MAX);
+    }
+    assert!(combination::slot_words() <= CLAIM_WORDS_MAX as u64);
+}
+
+#[test]
+fn an_adapter_below_the_limits_is_refused() {
+    let enough =
+        wgpu::Limits { max_storage_buffers_per_shader_stage: 8, ..wgpu::Limits::downlevel_defaults() };
+    assert_eq!(check_limits("one", &enough), Ok(()));
+    let few = wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..enough.clone() };
+    let small = wgpu::Limits { max_compute_invocations_per_workgroup: 32, ..enough };
+    for (limits, limit, needed, has) in [
+        (few, "max_storage_buffers_per_shader_stage", 8, 4),
+        (small, "max_compute_invocations_per_workgroup", 64, 32),
+    ] {
+        let error = check_limits("one", &limits).unwrap_err();
+        assert_eq!(error, GpuError::Limit { adapter: "one".into(), limit, needed, has });
+    }
 }
 
 #[test]

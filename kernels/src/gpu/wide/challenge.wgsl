@@ -53,10 +53,13 @@ fn challenge(@builtin(global_invocation_id) id: vec3<u32>) {
         let shift = 56u - 8u * (at_byte & 7u);
         let low = u32(word >> shift) & 255u;
         let high = u32(word >> (shift - 8u)) & 255u;
-        for (var i = 8u; i > 0u; i--) {
-            r[i] = (r[i] << 16u) | (r[i - 1u] >> 16u);
+        // Upwards: Mesa's software driver (22.3) unrolls a loop that counts down wrongly where nothing checks its bounds.
+        var next = low | (high << 8u);
+        for (var i = 0u; i < 9u; i++) {
+            let digits = r[i];
+            r[i] = (digits << 16u) | next;
+            next = digits >> 16u;
         }
-        r[0] = (r[0] << 16u) | low | (high << 8u);
         let q = u64((r[7] >> 28u) | (r[8] << 4u));
         r[7] &= 0xfffffffu;
         r[8] = 0u;
