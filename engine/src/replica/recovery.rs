@@ -33,7 +33,7 @@ use crate::order::{
 use crate::roots::{Executed, Ledger, StateMismatch, StateRoot};
 use crate::store::{Position, Replay, StoreError};
 use crate::types::{BatchId, Digest, Genesis, Head, Height, Support, UnsupportedRules, ValidatorIndex};
-use crate::verify::{Checked, Job, Verified, Verifier};
+use crate::verify::{BatchFault, Checked, Job, Verified, Verifier};
 use crate::wire::{Batch, Block, WireError};
 
 /// Why a journal cannot be continued.
@@ -136,6 +136,8 @@ pub struct Recovered {
     pub uncarried: Vec<(Height, Digest)>,
     /// Batches that are durable and not ordered, by author and sequence.
     pub unordered: Vec<(Verified<Batch>, Position)>,
+    /// Durable and not ordered, too, with a signature of a transaction that the CPU refuses: they are left out.
+    pub refused: Vec<BatchId>,
     /// Blocks that are durable and not committed.
     pub blocks: Vec<(Block, Position)>,
     /// Where the last record stands: whatever is appended from now on stands behind it.
@@ -337,8 +339,10 @@ impl Recovery<'_> {
 
     fn finish(&self, state: State) -> (Recovered, Ledger, Roots) {
         let State { at: mut state, batches, blocks, last, .. } = state;
+        let (unordered, refused) = self.check(&state, batches.into_values().collect());
         let recovered = Recovered {
-            unordered: self.check(&state, batches.into_values().collect()),
+            unordered,
+            refused,
             uncarried: state.recorded.split_off(&state.head.roots_next).into_iter().collect(),
             blocks: blocks.into_values().collect(),
             last,
@@ -413,12 +417,12 @@ impl Recovery<'_> {
     }
 
     /// Earns the evidence for batches that no finalized cut names. One that does not earn it is left out: it is as if
-    /// it had never been received.
+    /// it had never been received. Those of them with a bad signature are named.
     fn check(
         &self,
         Start { ledger, head, epochs, .. }: &Start,
         batches: Vec<(Batch, Position)>,
-    ) -> Vec<(Verified<Batch>, Position)> {
+    ) -> (Vec<(Verified<Batch>, Position)>, Vec<BatchId>) {
         let keys = epochs.members().keys();
         let authors = keys.len();
         let mut verifier =
@@ -428,11 +432,17 @@ impl Recovery<'_> {
         batches.sort_by_key(|(batch, _)| (batch.id(), *batch.digest()));
         let jobs = batches.iter().map(|(batch, _)| Job::batch(Source::Own, batch.clone())).collect();
         let checked = verifier.check(head.height, jobs, self.seed);
-        let earned = checked.into_iter().zip(batches).filter_map(|(checked, (_, position))| match checked {
-            Checked::Batch(Ok(batch)) => Some((batch, position)),
-            Checked::Batch(Err(_)) | Checked::Packets(_) => None,
-        });
-        earned.collect()
+        let (mut earned, mut refused) = (Vec::new(), Vec::new());
+        for (checked, (batch, position)) in checked.into_iter().zip(batches) {
+            match checked {
+                Checked::Batch(Ok(verified)) => earned.push((verified, position)),
+                Checked::Batch(Err(refusal)) if refusal.fault == BatchFault::BadSignature => {
+                    refused.push(batch.id());
+                }
+                Checked::Batch(Err(_)) | Checked::Packets(_) => {}
+            }
+        }
+        (earned, refused)
     }
 }
 

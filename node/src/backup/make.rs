@@ -15,6 +15,7 @@ use engine::types::{Digest, Height};
 use super::error::BackupError;
 use super::manifest::{BackedUp, Manifest, copy};
 use super::unfinished;
+use crate::device;
 use crate::disk::{lies_within, put_in_place, sync_directory};
 use crate::validator::checkpoints::Directory;
 
@@ -92,6 +93,10 @@ fn attempt_once(data: &Path, place: &Path, told: &mut dyn FnMut(u64)) -> Result<
         copying.checkpoint(&Directory::of(Path::new("checkpoints"), of.0, of.1).file(height))?;
     }
     copying.whole(Path::new("journal/identity"))?;
+    // That a device was caught is not forgotten by a restored validator.
+    if data.join(device::RECORD_FILE).exists() {
+        copying.whole(Path::new(device::RECORD_FILE))?;
+    }
     let (identity, replay) = Log::inspect(&from, Lock::None)?;
     let (first, end, bytes) = (replay.first().raw(), replay.end().raw(), identity.segment_bytes);
     let mut at = first / bytes * bytes;

@@ -102,7 +102,7 @@ fn is_of_backup(path: &Path) -> bool {
         })
         .collect();
     match parts.as_deref() {
-        Some(["journal", "identity"]) => true,
+        Some(["journal", "identity"] | ["device.json"]) => true,
         Some(["journal", name]) => name.ends_with(".segment") || name.ends_with(".repair"),
         Some(["checkpoints", name]) => name.ends_with(".checkpoint"),
         _ => false,

@@ -145,7 +145,14 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || matches!(cause.downcast_ref(), Some(LoadError::Plan(_)))
             || is_configuration(cause)
     });
-    if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+    match usage {
+        true => ExitCode::from(2),
+        // As where a running validator stops itself: it is not to be started again by anybody but a person.
+        false if error.chain().any(|cause| cause.is::<validator::Forgery>()) => {
+            ExitCode::from(validator::EXIT_FATAL as u8)
+        }
+        false => ExitCode::FAILURE,
+    }
 }
 
 /// What went wrong and why, each reason once: many messages name their cause themselves.

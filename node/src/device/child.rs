@@ -40,8 +40,9 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(socket: UnixStream, memory: SharedMemory, process: Option<Child>) -> io::Result<Self> {
-        socket.set_write_timeout(Some(WRITE_PATIENCE))?;
-        Ok(Self { socket, memory: Arc::new(memory), process })
+        let link = Self { socket, memory: Arc::new(memory), process };
+        link.socket.set_write_timeout(Some(WRITE_PATIENCE))?;
+        Ok(link)
     }
 
     /// Ends the child, whatever it does at the moment, and does not wait for it.
@@ -81,17 +82,19 @@ impl Spawn for Program {
     fn spawn(&self) -> io::Result<Link> {
         let (memory, file) = SharedMemory::create(MEMORY_WORDS)?;
         let (ours, theirs) = UnixStream::pair()?;
-        let mut process = Command::new(&self.path)
+        let process = Command::new(&self.path)
             .arg(COMMAND)
             .args(self.takes_software.then_some(SOFTWARE))
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
             .stdout(Stdio::from(file))
             .stderr(Stdio::piped())
             .spawn()?;
-        if let Some(printed) = process.stderr.take() {
+        // Whatever fails from here on, the child is ended.
+        let mut link = Link::new(ours, memory, Some(process))?;
+        if let Some(printed) = link.process.as_mut().and_then(|process| process.stderr.take()) {
             thread::Builder::new().name("device-prints".into()).spawn(move || hand_on(printed))?;
         }
-        Link::new(ours, memory, Some(process))
+        Ok(link)
     }
 }
 

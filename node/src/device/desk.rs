@@ -19,13 +19,18 @@ use kernels::gpu::Claim;
 
 use super::calibration::DeviceTimes;
 use super::child::{Link, Spawn};
-use super::guard::Guarded;
-use super::lines::{FromChild, ToChild, Which, hear, say};
+use super::guard::{Fault, GUARDS, Guarded};
+use super::lines::{FromChild, Which, hear};
 use super::pace::{PATIENCE_MAX, Pace, Policy};
 use super::shared_memory::SharedMemory;
 use super::slot::{CLAIMS_MAX, Slot};
 use super::worker::SLOTS;
 use crate::validator::clock::Clock;
+
+mod state;
+
+pub use state::Standing;
+use state::{Flight, State};
 
 /// A driver that compiles for the first time takes seconds, on a busy machine minutes.
 const READY_WITHIN: Duration = Duration::from_secs(180);
@@ -47,6 +52,10 @@ const REST_MAX: Duration = Duration::from_secs(600);
 const STEADY_AFTER: Duration = Duration::from_secs(600);
 /// How often it is looked whether something is to be done.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// So many batches in a row without an answer that counts, and it rests.
+const FAILURES_MAX: u32 = 8;
+/// So many lines about batches that nobody has handed in, and the child makes no sense.
+const STRAY_LINES_MAX: u32 = 64;
 
 /// Whom a desk tells.
 pub struct Hooks {
@@ -66,28 +75,7 @@ impl fmt::Debug for Hooks {
 #[derive(Debug)]
 pub struct Desk {
     inner: Arc<Inner>,
-    supervisor: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// How a device is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// The child compiles its programs.
-    Starting,
-    /// It is measured.
-    Measuring,
-    /// It checks signatures.
-    InService,
-    /// It is tried again later.
-    Resting {
-        /// What was wrong.
-        why: String,
-    },
-    /// It was caught with a wrong verdict.
-    Caught {
-        /// With which.
-        why: String,
-    },
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
 #[derive(Debug)]
@@ -97,37 +85,12 @@ struct Inner {
     clock: Clock,
     /// What a signature takes on the CPU.
     cpu: Duration,
+    /// How long each batch is waited for, where a test says it.
+    patience: Option<Duration>,
+    /// The threads that hear children, and the one that starts them.
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
     state: Mutex<State>,
     changed: Condvar,
-}
-
-#[derive(Debug)]
-struct State {
-    standing: Standing,
-    /// What the child has said of its device.
-    device: Option<String>,
-    link: Option<Link>,
-    /// How many children there have been. What an earlier one says counts for nothing.
-    life: u64,
-    generation: u64,
-    flights: [Option<Flight>; SLOTS],
-    pace: Option<Pace>,
-    timeouts: u64,
-    /// What went wrong last, until a device is in service.
-    trouble: Option<String>,
-    is_stopping: bool,
-}
-
-/// A batch in a slot.
-#[derive(Debug)]
-struct Flight {
-    generation: u64,
-    claims: usize,
-    since: Duration,
-    /// What the child has answered.
-    answer: Option<Result<Vec<bool>, String>>,
-    /// Nobody waits any more. The slot is free when the child has answered.
-    is_given_up: bool,
 }
 
 /// A batch that was handed in.
@@ -157,18 +120,13 @@ impl Desk {
     ) -> std::io::Result<Self> {
         // With `auto` a software device could never be the sooner one.
         let takes_software = policy == Policy::Gpu;
-        Self::with(
-            policy,
-            cpu,
-            clock,
-            Box::new(super::child::Program { path: program, takes_software }),
-            hooks,
-        )
+        let spawn = Box::new(super::child::Program { path: program, takes_software });
+        Self::with(policy, (cpu, None), clock, spawn, hooks)
     }
 
-    pub(super) fn with(
+    fn with(
         policy: Policy,
-        cpu: Duration,
+        (cpu, patience): (Duration, Option<Duration>),
         clock: Clock,
         spawn: Box<dyn Spawn>,
         hooks: Hooks,
@@ -176,21 +134,27 @@ impl Desk {
         let state = State {
             standing: Standing::Starting,
             device: None,
+            claims_max: 0,
             link: None,
             life: 0,
             generation: 0,
             flights: [const { None }; SLOTS],
             pace: None,
             timeouts: 0,
+            failures: 0,
+            said: None,
             trouble: None,
             is_stopping: false,
         };
         let (state, changed) = (Mutex::new(state), Condvar::new());
-        let inner = Arc::new(Inner { policy, hooks, clock, cpu, state, changed });
+        let threads = Arc::<Mutex<Vec<_>>>::default();
+        let inner =
+            Arc::new(Inner { policy, hooks, clock, cpu, patience, threads: threads.clone(), state, changed });
         let here = inner.clone();
         let supervisor =
             thread::Builder::new().name("device".into()).spawn(move || here.supervise(&*spawn))?;
-        Ok(Self { inner, supervisor: Mutex::new(Some(supervisor)) })
+        threads.lock().unwrap_or_else(PoisonError::into_inner).push(supervisor);
+        Ok(Self { inner, threads })
     }
 
     /// How the device is, and what the child says of it.
@@ -212,13 +176,26 @@ impl Desk {
         self.inner.lock().timeouts
     }
 
-    /// Ends the child, whatever it does. What is handed in after that goes to the CPU.
+    /// Whether it checks signatures now.
+    #[must_use]
+    pub fn is_in_service(&self) -> bool {
+        self.inner.lock().standing == Standing::InService
+    }
+
+    /// Ends the child, whatever it does, and waits until nobody is told of it any more. What is handed in after that
+    /// goes to the CPU.
     pub fn stop(&self) {
         self.inner.lock().is_stopping = true;
         self.inner.changed.notify_all();
-        let supervisor = self.supervisor.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // A panic has ended the process already.
-        let _ended = supervisor.map(JoinHandle::join);
+        loop {
+            let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+            if threads.is_empty() {
+                return;
+            }
+            // The last owner may be a hook; and a panic has ended the process already.
+            let others = threads.into_iter().filter(|of| of.thread().id() != thread::current().id());
+            others.for_each(|thread| drop(thread.join()));
+        }
     }
 }
 
@@ -241,27 +218,28 @@ impl Answer for Ticket {
     }
 
     fn wait(self: Box<Self>) -> Option<Vec<bool>> {
-        let patience = self.patience;
-        let answer = self.inner.answer(self.which, self.begun + patience);
-        let took = self.inner.clock.now().saturating_sub(self.begun);
-        if answer.is_some() || took >= patience {
-            self.inner.landed(self.ahead, took);
+        let answer = self.inner.answer(self.which, self.begun + self.patience);
+        if let Some((_, landed)) = &answer {
+            // Not when the CPU was done with its part and looked.
+            self.inner.landed(self.ahead, landed.saturating_sub(self.begun));
+        } else if self.inner.clock.now() >= self.begun + self.patience {
+            self.inner.landed(self.ahead, self.patience);
         }
-        self.judge(answer?)
+        let judged = answer.and_then(|(accepted, _)| self.judge(&accepted));
+        self.inner.counts(judged)
     }
 }
 
 impl Ticket {
-    fn judge(&self, answer: Vec<bool>) -> Option<Vec<bool>> {
-        let judged = random().map(|random| self.guarded.judge(answer, &random));
-        match judged {
-            Some(Ok(accepted)) => Some(accepted),
-            Some(Err(caught)) => {
-                self.inner.catch(&caught.to_string());
+    fn judge(&self, answer: &[bool]) -> Option<Vec<bool>> {
+        // Without randomness the CPU cannot check either; the verify thread says so.
+        match self.guarded.judge(answer, &random()?) {
+            Ok(accepted) => Some(accepted),
+            Err(Fault::Blind) => None,
+            Err(fault) => {
+                self.inner.catch(&fault.to_string());
                 None
             }
-            // Without randomness the CPU cannot check either; the verify thread says so.
-            None => None,
         }
     }
 }
@@ -269,76 +247,6 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.inner.give_up(self.which);
-    }
-}
-
-impl State {
-    fn rest(&mut self, why: String) {
-        // Dropped here: the child ends.
-        self.link = None;
-        self.pace = None;
-        self.device = None;
-        self.fail_all("the child is gone");
-        // What was wrong first is the reason.
-        if !matches!(self.standing, Standing::Caught { .. } | Standing::Resting { .. }) {
-            self.trouble = Some(why.clone());
-            self.standing = Standing::Resting { why };
-        }
-    }
-
-    /// No answer will come any more.
-    fn fail_all(&mut self, why: &str) {
-        for place in &mut self.flights {
-            match place {
-                Some(flight) if flight.is_given_up => *place = None,
-                Some(flight) => {
-                    flight.answer.get_or_insert_with(|| Err(why.to_owned()));
-                }
-                None => {}
-            }
-        }
-    }
-
-    /// The flight in a slot, if it is of this generation.
-    fn flight(&mut self, which: Which) -> Option<&mut Option<Flight>> {
-        let place = self.flights.get_mut(which.slot)?;
-        place.as_ref().is_some_and(|flight| flight.generation == which.generation).then_some(place)
-    }
-
-    /// Signatures that wait for an answer.
-    fn waiting(&self) -> usize {
-        self.flights
-            .iter()
-            .flatten()
-            .filter(|flight| flight.answer.is_none())
-            .map(|flight| flight.claims)
-            .sum()
-    }
-
-    /// Hands a batch to the child. None if there is no room, or no child.
-    fn launch(&mut self, guarded: &Guarded, now: Duration) -> Option<Which> {
-        let slot = self.flights.iter().position(Option::is_none)?;
-        let link = self.link.as_mut()?;
-        self.generation += 1;
-        let which = Which { slot, generation: self.generation };
-        Slot::of(link.memory.words(), slot)?.put(guarded.claims());
-        if say(&mut link.socket, &ToChild::Check(which)).is_err() {
-            link.kill();
-            return None;
-        }
-        let (generation, claims) = (which.generation, guarded.claims().len());
-        self.flights[slot] =
-            Some(Flight { generation, claims, since: now, answer: None, is_given_up: false });
-        Some(which)
-    }
-
-    /// The child has answered for a batch.
-    fn landed(&mut self, which: Which, answer: Result<Vec<bool>, String>) {
-        let Some(place) = self.flight(which) else { return };
-        match place {
-            Some(flight) if !flight.is_given_up => flight.answer = Some(answer),
-            _ => *place = None,
-        }
     }
 }
 
@@ -358,8 +266,8 @@ impl Inner {
             if state.standing != Standing::InService || state.flights.iter().all(Option::is_some) {
                 return None;
             }
-            // One place is for the known bad entry.
-            let room = Slot::room(entries.clone().take(CLAIMS_MAX - 1));
+            let most = state.claims_max.saturating_sub(GUARDS);
+            let room = Slot::room(entries.clone().take(most));
             let waiting = state.waiting();
             let pace = state.pace.as_mut()?;
             match pace.share(self.policy, room, waiting) {
@@ -377,14 +285,14 @@ impl Inner {
             return None;
         }
         let (begun, ahead) = (self.clock.now(), state.waiting() + share);
-        let patience = state.pace?.patience(ahead);
+        let patience = self.patience.unwrap_or(state.pace?.patience(ahead));
         let which = state.launch(&guarded, begun)?;
         drop(state);
         Some(Ticket { inner: self.clone(), which, guarded, taken: share, ahead, begun, patience })
     }
 
     /// What the child says to a batch, if it does so in time. The slot is free then.
-    fn answer(&self, which: Which, until: Duration) -> Option<Vec<bool>> {
+    fn answer(&self, which: Which, until: Duration) -> Option<(Vec<bool>, Duration)> {
         let mut state = self.lock();
         loop {
             let answer = state.flight(which)?.as_mut()?.answer.take();
@@ -416,6 +324,16 @@ impl Inner {
         }
     }
 
+    /// What was accepted, if it still counts: what was in the child's hands when its device was caught does not.
+    fn counts(&self, judged: Option<Vec<bool>>) -> Option<Vec<bool>> {
+        let mut state = self.lock();
+        match &judged {
+            Some(_) => state.failures = 0,
+            None => state.failures += 1,
+        }
+        judged.filter(|_| state.standing == Standing::InService)
+    }
+
     fn landed(&self, ahead: usize, took: Duration) {
         if let Some(pace) = &mut self.lock().pace {
             pace.landed(ahead, took);
@@ -445,8 +363,11 @@ impl Inner {
             let begun = self.clock.now();
             let why = self.live(spawn);
             let mut state = self.lock();
-            state.rest(why.clone());
+            let left = state.rest(why.clone());
+            drop(state);
             self.changed.notify_all();
+            drop(left);
+            let mut state = self.lock();
             if state.is_stopping || matches!(state.standing, Standing::Caught { .. }) {
                 return;
             }
@@ -464,7 +385,7 @@ impl Inner {
             if state.is_stopping {
                 return;
             }
-            state.standing = Standing::Starting;
+            state.becomes(Standing::Starting);
         }
     }
 
@@ -489,8 +410,13 @@ impl Inner {
         let reader = thread::Builder::new()
             .name("device-lines".into())
             .spawn(move || here.listen(life, lines, &memory));
-        if let Err(error) = reader {
-            return format!("there is no thread for it: {error}");
+        match reader {
+            Ok(reader) => {
+                let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+                threads.retain(|thread| !thread.is_finished());
+                threads.push(reader);
+            }
+            Err(error) => return format!("there is no thread for it: {error}"),
         }
         let until = self.clock.now() + READY_WITHIN;
         let mut state = self.lock();
@@ -503,7 +429,7 @@ impl Inner {
             }
             state = self.look(state);
         }
-        state.standing = Standing::Measuring;
+        state.becomes(Standing::Measuring);
         drop(state);
         let (pace, measured) = match self.measure() {
             Ok(measured) => measured,
@@ -515,7 +441,7 @@ impl Inner {
         }
         state.pace = Some(pace);
         state.trouble = None;
-        state.standing = Standing::InService;
+        state.becomes(Standing::InService);
         drop(state);
         (self.hooks.in_service)(measured);
         let mut state = self.lock();
@@ -529,6 +455,9 @@ impl Inner {
             };
             if state.flights.iter().flatten().any(hangs) {
                 return format!("it has not answered for {} s", HANGING_AFTER.as_secs());
+            }
+            if state.failures >= FAILURES_MAX {
+                return format!("{FAILURES_MAX} batches in a row had no answer that counts, or none in time");
             }
             state = self.look(state);
         }
@@ -545,47 +474,58 @@ impl Inner {
 
     /// Hears a child until it is gone.
     fn listen(&self, life: u64, lines: UnixStream, memory: &SharedMemory) {
-        let mut lines = BufReader::new(lines);
+        let (mut lines, mut strays) = (BufReader::new(lines), 0);
         let why = loop {
             let heard = hear::<FromChild>(&mut lines);
+            let now = self.clock.now();
             let mut state = self.lock();
             if state.life != life {
                 return;
             }
-            match heard {
-                Ok(Some(FromChild::Ready { device })) => state.device = Some(device),
+            let is_known = match heard {
+                Ok(Some(FromChild::Ready { device, claims })) => {
+                    state.device = Some(FromChild::words(device));
+                    state.claims_max = claims.min(CLAIMS_MAX);
+                    true
+                }
                 Ok(Some(FromChild::Unusable { why })) => break why,
                 Ok(Some(FromChild::Settled(which))) => {
                     let claims =
                         state.flight(which).and_then(|place| place.as_ref()).map(|flight| flight.claims);
                     let slot = Slot::of(memory.words(), which.slot);
-                    if let Some((claims, slot)) = claims.zip(slot) {
-                        match slot.accepted(claims) {
-                            Ok(accepted) => state.landed(which, Ok(accepted)),
-                            Err(nonsense) => break nonsense.to_string(),
-                        }
+                    match claims.zip(slot).map(|(claims, slot)| slot.accepted(claims)) {
+                        Some(Ok(accepted)) => state.landed(which, Ok((accepted, now))),
+                        Some(Err(nonsense)) => break nonsense.to_string(),
+                        None => false,
                     }
                 }
                 Ok(Some(FromChild::Failed { which, why })) => {
-                    state.landed(which, Err(why));
+                    state.said = Some(FromChild::words(&why));
+                    state.landed(which, Err(why))
                 }
                 Ok(Some(FromChild::Distrusted { why, .. })) => {
                     drop(state);
-                    self.catch(&why);
+                    self.catch(&FromChild::words(why));
                     return;
                 }
-                Ok(None) => break "its process has ended".into(),
+                Ok(None) => {
+                    let said = state.said.take().map(|said| format!(": {said}")).unwrap_or_default();
+                    break format!("its process has ended{said}");
+                }
                 Err(error) => break format!("its process says what makes no sense: {error}"),
+            };
+            strays += u32::from(!is_known);
+            if strays > STRAY_LINES_MAX {
+                break "its process speaks of batches that it was not given".into();
             }
             drop(state);
             self.changed.notify_all();
         };
         let mut state = self.lock();
-        if state.life == life {
-            state.rest(why);
-        }
+        let left = if state.life == life { state.rest(FromChild::words(why)) } else { None };
         drop(state);
         self.changed.notify_all();
+        drop(left);
     }
 
     /// How fast the device is, by batches of growing size.
@@ -611,6 +551,9 @@ impl Inner {
             }
         }
         let (small, large) = (timed[0], timed[timed.len() - 1]);
+        if small.1 >= PATIENCE_MAX {
+            return Err(format!("it is too slow: {} signatures take {:?}", small.0, small.1));
+        }
         let pace = Pace::new(small, large, self.cpu);
         let (batch, signature) = pace.times();
         let device = self.lock().device.clone().unwrap_or_default();
@@ -620,7 +563,7 @@ impl Inner {
                 device,
                 batch_us: batch.as_micros() as u64,
                 signature_ns: signature.as_nanos() as u64,
-                batch_from: pace.crossover(self.policy, CLAIMS_MAX - 1).map(|size| size as u64),
+                batch_from: pace.crossover(self.policy, CLAIMS_MAX - GUARDS).map(|size| size as u64),
             },
         ))
     }
@@ -633,15 +576,13 @@ impl Inner {
         let which = self.lock().launch(&guarded, begun).ok_or("its process takes no batch")?;
         let answer = self.answer(which, begun + MEASURED_WITHIN);
         let took = self.clock.now().saturating_sub(begun);
-        let accepted = guarded
-            .judge(answer.ok_or("a batch by which it is measured has no answer")?, &random)
-            .map_err(|caught| caught.to_string());
-        match accepted {
+        let (answer, _) = answer.ok_or("a batch by which it is measured has no answer")?;
+        match guarded.judge(&answer, &random) {
             Ok(accepted) if accepted.iter().all(|accepted| *accepted) => Ok(took),
-            Ok(_) => Err("it refuses good signatures".into()),
-            Err(why) => {
-                self.catch(&why);
-                Err(why)
+            Ok(_) | Err(Fault::Blind) => Err("it refuses good signatures".into()),
+            Err(fault) => {
+                self.catch(&fault.to_string());
+                Err(fault.to_string())
             }
         }
     }

@@ -1,43 +1,51 @@
-//! What the validator itself does so that it need not trust its child.
+//! What the validator itself does so that a fault of its child, or of its device, is found.
 //!
-//! The programs of the device check each other, with known bad entries of their own, in the child. This looks at the
-//! child: at a place that it cannot know there is one entry more that is known to be bad, and after the answer the CPU
-//! checks entries that were drawn only then.
+//! The device's programs check each other, with known bad entries of their own, in the child. This looks at the child:
+//! at places that it is not told there is an entry that is known to be bad and one that is known to be good, and after
+//! the answer the CPU checks entries that were drawn only then. It is a guard against faults, not against a process that
+//! means harm: such a one could find the known bad entry by checking signatures itself.
 
-use kernels::ed25519::{Entry, verify};
+use kernels::ed25519::{Entry, SigningKey, verify};
 use kernels::gpu::Claim;
+use kernels::sha2::sha256_parts;
 
+/// Entries that the guard puts into each batch.
+pub(super) const GUARDS: usize = 2;
 /// One entry in so many is checked by the CPU, and at least one of each batch.
 const SAMPLE_ONE_IN: usize = 1024;
 
-/// What is wrong with a child, or its device.
+/// Why an answer does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Caught {
+pub(super) enum Fault {
     /// It accepts what is known to be bad.
     #[error("it accepts a signature that is known to be bad")]
     Canary,
     /// It accepts what the CPU refuses.
     #[error("it accepts signature {0} of a batch, which the CPU refuses")]
     Sample(usize),
+    /// It does not accept what is known to be good: it is of no use, but lies to nobody's harm.
+    #[error("it does not accept a signature that is known to be good")]
+    Blind,
 }
 
-/// A batch, with a known bad entry in it.
+/// A batch, with a known bad and a known good entry in it.
 #[derive(Debug)]
 pub(super) struct Guarded {
     claims: Vec<Claim>,
-    canary: usize,
+    bad: usize,
+    good: usize,
 }
 
 /// Random bytes, unpredictable to those who made the signatures.
 pub(super) type Random = [u8; 32];
 
 impl Guarded {
-    /// Copies what is to be checked, and puts a known bad entry in. There must be something to check.
+    /// Copies what is to be checked, and puts the guards in. There must be something to check.
     pub(super) fn new<'e>(entries: impl IntoIterator<Item = Entry<'e>>, random: &Random) -> Self {
         let mut claims: Vec<Claim> = entries.into_iter().map(|entry| Claim::from(&entry)).collect();
-        let mut bad = claims[below(random, 0, claims.len())].clone();
-        let canary = below(random, 1, claims.len() + 1);
-        // As good a signature as another, but for a bit of s. Should that be good, too, the next bit is taken.
+        let message = claims[below(random, 0, claims.len())].message.clone();
+        let mut bad = signed(random, 1, &message);
+        // Below 2^250, so that s does not become refusable by its size alone. Should it be good, another bit is taken.
         let first = below(random, 2, 250);
         for bit in (first..250).chain(0..first) {
             bad.signature[32 + bit / 8] ^= 1 << (bit % 8);
@@ -45,8 +53,11 @@ impl Guarded {
                 break;
             }
         }
-        claims.insert(canary, bad);
-        Self { claims, canary }
+        let at = below(random, 3, claims.len() + 1);
+        claims.insert(at, bad);
+        let good = below(random, 4, claims.len() + 1);
+        claims.insert(good, signed(random, 5, &message));
+        Self { claims, bad: at + usize::from(good <= at), good }
     }
 
     /// All entries, as the child sees them.
@@ -54,38 +65,52 @@ impl Guarded {
         &self.claims
     }
 
-    /// Which of the entries that were to be checked are accepted, or what shows that nothing counts. `random` is drawn
-    /// after the answer has come.
-    pub(super) fn judge(&self, mut accepted: Vec<bool>, random: &Random) -> Result<Vec<bool>, Caught> {
+    /// Which of the entries that were to be checked are accepted, or why nothing counts. `random` is drawn after the
+    /// answer has come.
+    pub(super) fn judge(&self, accepted: &[bool], random: &Random) -> Result<Vec<bool>, Fault> {
         assert_eq!(accepted.len(), self.claims.len(), "an opinion on each entry");
-        if accepted.remove(self.canary) {
-            return Err(Caught::Canary);
+        if accepted[self.bad] {
+            return Err(Fault::Canary);
         }
-        let places: Vec<usize> = (0..accepted.len()).filter(|at| accepted[*at]).collect();
+        let asked = || (0..accepted.len()).filter(|at| *at != self.bad && *at != self.good);
+        let places: Vec<(usize, usize)> = asked().enumerate().filter(|(_, at)| accepted[*at]).collect();
         if !places.is_empty() {
             for number in 0..1 + accepted.len() / SAMPLE_ONE_IN {
-                let at = places[below(random, number, places.len())];
-                let Claim { key, signature, message } = &self.claims[at + usize::from(at >= self.canary)];
+                let (place, at) = places[below(random, number, places.len())];
+                let Claim { key, signature, message } = &self.claims[at];
                 if !verify(key, message, signature) {
-                    return Err(Caught::Sample(at));
+                    return Err(Fault::Sample(place));
                 }
             }
         }
-        Ok(accepted)
+        match accepted[self.good] {
+            true => Ok(asked().map(|at| accepted[at]).collect()),
+            false => Err(Fault::Blind),
+        }
     }
 }
 
-/// The number with this place among those that follow from random bytes, below `end`.
+/// A good signature, by a key that nobody has.
+fn signed(random: &Random, place: usize, message: &[u8]) -> Claim {
+    let key = SigningKey::from_seed(bytes(random, place));
+    Claim { key: key.public_key(), signature: key.sign(message), message: message.to_vec() }
+}
+
+/// What follows from random bytes, for this place.
+fn bytes(random: &Random, place: usize) -> [u8; 32] {
+    sha256_parts(&[b"millrace device guard", random, &(place as u64).to_le_bytes()])
+}
+
+/// The same as a number below `end`.
 fn below(random: &Random, place: usize, end: usize) -> usize {
-    let bytes =
-        kernels::sha2::sha256_parts(&[b"millrace device guard", random, &(place as u64).to_le_bytes()]);
+    let bytes = bytes(random, place);
     let number = u64::from_le_bytes(*bytes.first_chunk().expect("32 bytes"));
     (number % end as u64) as usize
 }
 
 #[cfg(test)]
 mod tests {
-    use kernels::ed25519::SigningKey;
+    use std::collections::BTreeSet;
 
     use super::*;
 
@@ -98,28 +123,35 @@ mod tests {
         (0..count).map(claim).collect()
     }
 
+    fn guarded(claims: &[Claim], random: u8) -> Guarded {
+        Guarded::new(claims.iter().map(Claim::entry), &[random; 32])
+    }
+
     fn honest(batch: &[Claim]) -> Vec<bool> {
         batch.iter().map(|claim| verify(&claim.key, &claim.message, &claim.signature)).collect()
     }
 
     #[test]
-    fn honest_answers_come_through_without_the_known_bad_entry() {
-        for (count, random) in [(1, 1), (2, 2), (100, 3), (100, 4)] {
-            let mut batch = claims(count);
-            batch[count / 2].signature[33] ^= 4;
-            let guarded = Guarded::new(batch.iter().map(Claim::entry), &[random; 32]);
-            assert_eq!(guarded.claims().len(), count + 1);
-            let accepted = guarded.judge(honest(guarded.claims()), &[9; 32]).unwrap();
-            assert_eq!(accepted, honest(&batch));
+    fn honest_answers_come_through_without_the_guards() {
+        for random in 0..40 {
+            let mut batch = claims([1, 2, 30][usize::from(random) % 3]);
+            let middle = batch.len() / 2;
+            batch[middle].signature[33] ^= 4;
+            let guarded = guarded(&batch, random);
+            assert_eq!(guarded.claims().len(), batch.len() + GUARDS);
+            let all = honest(guarded.claims());
+            assert!(!all[guarded.bad] && all[guarded.good]);
+            assert_eq!(guarded.judge(&all, &[9; 32]), Ok(honest(&batch)));
         }
     }
 
     #[test]
-    fn who_accepts_everything_is_caught() {
+    fn who_accepts_everything_is_caught_and_who_accepts_nothing_is_blind() {
         let batch = claims(50);
         for random in 0..20 {
-            let guarded = Guarded::new(batch.iter().map(Claim::entry), &[random; 32]);
-            assert_eq!(guarded.judge(vec![true; 51], &[9; 32]), Err(Caught::Canary));
+            let guarded = guarded(&batch, random);
+            assert_eq!(guarded.judge(&[true; 52], &[9; 32]), Err(Fault::Canary));
+            assert_eq!(guarded.judge(&[false; 52], &[9; 32]), Err(Fault::Blind));
         }
     }
 
@@ -127,18 +159,24 @@ mod tests {
     fn who_accepts_bad_ones_is_caught_by_a_sample_sooner_or_later() {
         let mut batch = claims(10);
         batch.iter_mut().skip(5).for_each(|claim| claim.signature[40] ^= 1);
-        let guarded = Guarded::new(batch.iter().map(Claim::entry), &[7; 32]);
-        let mut answer = vec![true; 11];
-        answer[guarded.canary] = false;
-        let caught = (0..40).filter(|random| guarded.judge(answer.clone(), &[*random; 32]).is_err()).count();
-        assert!((5..36).contains(&caught), "half of the entries are bad, and one is drawn: {caught} of 40");
+        let guarded = guarded(&batch, 7);
+        let mut answer = vec![true; 12];
+        answer[guarded.bad] = false;
+        let caught = |random| guarded.judge(&answer, &[random; 32]);
+        let samples: BTreeSet<usize> = (0..80)
+            .filter_map(|random| match caught(random) {
+                Err(Fault::Sample(place)) => Some(place),
+                other => other.is_err().then(|| panic!("{other:?}")),
+            })
+            .collect();
+        assert_eq!(samples, (5..10).collect(), "counted as the batch was handed in");
     }
 
     #[test]
     fn places_are_drawn_from_all() {
-        let places: std::collections::BTreeSet<usize> = (0..200)
-            .map(|random| Guarded::new(claims(4).iter().map(Claim::entry), &[random; 32]).canary)
-            .collect();
-        assert_eq!(places.len(), 5);
+        let places = |place: fn(&Guarded) -> usize| -> BTreeSet<usize> {
+            (0..200).map(|random| place(&guarded(&claims(4), random))).collect()
+        };
+        assert_eq!((places(|of| of.bad).len(), places(|of| of.good).len()), (6, 6));
     }
 }

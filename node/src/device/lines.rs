@@ -30,7 +30,12 @@ pub(super) enum ToChild {
 #[serde(tag = "says", rename_all = "snake_case")]
 pub(super) enum FromChild {
     /// It has a device, with both programs.
-    Ready { device: String },
+    Ready {
+        /// What it is.
+        device: String,
+        /// How many signatures a batch may have.
+        claims: usize,
+    },
     /// It has none, and ends.
     Unusable { why: String },
     /// The slot holds opinions.
@@ -42,7 +47,7 @@ pub(super) enum FromChild {
 }
 
 impl FromChild {
-    /// Words that fit into a line, whatever a driver says.
+    /// Words that fit into a line and a log, whatever a driver says. Both sides see to it.
     pub(super) fn words(words: impl ToString) -> String {
         let mut words = words.to_string().replace(char::is_control, " ");
         let mut end = WORDS_BYTES_MAX.min(words.len());
@@ -80,7 +85,7 @@ mod tests {
     fn a_line_is_heard_as_it_was_said() {
         let which = Which { slot: 3, generation: 77 };
         let words = [
-            FromChild::Ready { device: "llvmpipe \"x\"".into() },
+            FromChild::Ready { device: "llvmpipe \"x\"".into(), claims: 100 },
             FromChild::Settled(which),
             FromChild::Failed { which, why: FromChild::words("lost\nand gone") },
             FromChild::Distrusted { which, why: String::new() },

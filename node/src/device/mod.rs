@@ -1,22 +1,22 @@
 //! Signatures on a GPU, in a process of its own.
 //!
 //! ```text
-//!  verify threads ──▶ Desk ──▶ slot in shared memory ──▶ child: driver, both programs ──▶ verdicts in the slot
+//!  verify threads ──▶ Desk ──▶ slot in shared memory ──▶ child: driver, double check ──▶ opinions in the slot
 //!        ▲             │ pace: how many it gets                │ line: which slot, how it went
 //!        │             ▼                                       ▼
-//!        └── accepted, or left to the CPU ◀── guard: a known bad entry, a sample ◀── Desk
+//!        └── accepted, or left to the CPU ◀── guard: known entries, a sample ◀── Desk
 //! ```
 //!
 //! The driver of a GPU can crash, hang, or write where it should not. So it runs in a child that shares nothing with
 //! the validator but a stretch of memory and a socket; the child's end is the loss of a device, and no more. What the
-//! child accepts has passed two programs of different arithmetic (`kernels::gpu::DoubleCheck`), and then counts only if
-//! the guard here finds nothing wrong with the batch (ADR 29, ADR 31). Everything else is decided by the CPU.
+//! child accepts has passed two ways of checking in different arithmetic (`kernels::gpu::DoubleCheck`), and then counts
+//! only if the guard here finds nothing wrong with the batch (ADR 29 to 31). Everything else is decided by the CPU.
 //!
 //! Invariants:
 //!
 //! - A slot is taken by one batch, until the child has answered for it or is dead; an answer of another generation is
 //!   dropped.
-//! - No wait is longer than [`pace::PATIENCE_MAX`].
+//! - No verify thread waits longer than [`pace::PATIENCE_MAX`].
 //! - A device that was caught with a wrong verdict is used no more, in this process and in the next
 //!   ([`record::Record`]).
 
@@ -34,5 +34,5 @@ mod worker;
 pub use calibration::{Calibration, Cpu, DeviceTimes};
 pub use desk::{Desk, Hooks, Standing};
 pub use pace::Policy;
-pub use record::{Distrust, Record, RecordError};
+pub use record::{Distrust, FILE as RECORD_FILE, Record, RecordError};
 pub use worker::run as work;

@@ -1,8 +1,9 @@
 //! What a data directory knows of devices: from which height on one was used, and whether one was caught.
 //!
 //! ```text
-//! DATA/device.json   since: the first height whose signatures a device may have accepted
-//!                    distrust: why no device is used any more, and whether the CPU has checked those heights again
+//! DATA/device.json     since: the first height whose signatures a device may have accepted, and the CPU has not checked
+//!                      distrust: why no device is used any more, and whether the CPU has checked those heights again
+//! DATA/device.caught   what device.json becomes, by its name alone, when a device is caught: also on a full disk
 //! ```
 
 use std::fs;
@@ -11,10 +12,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::replace_file;
+use crate::disk::{put_in_place, replace_file};
 
 /// The name of the file in the data directory.
-const FILE: &str = "device.json";
+pub const FILE: &str = "device.json";
+/// What is written in advance.
+const PREPARED: &str = "device.caught";
+/// What that says; the reason follows when it can be written.
+const CAUGHT: &str = "a wrong verdict; the log says which";
 const FORMAT: &str = "millrace/device/1";
 
 /// What is known. Every change is on the disk before it counts.
@@ -106,18 +111,33 @@ impl Record {
         &self.file
     }
 
-    /// From this height on a device may accept signatures, if not from an earlier one.
+    /// From this height on a device may accept signatures, if not from an earlier one. What is to be said when it is
+    /// caught is written in advance.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// A file cannot be written.
     pub fn used_from(&mut self, height: u64) -> Result<(), RecordError> {
-        match self.since() {
-            Some(since) if since <= height => Ok(()),
-            _ => {
-                let distrust = self.distrust().cloned();
-                self.write(Content { format: FORMAT.to_owned(), since: height, distrust })
-            }
-        }
+        let since = self.since().map_or(height, |since| since.min(height));
+        self.write(Content { format: FORMAT.to_owned(), since, distrust: self.distrust().cloned() })?;
+        self.prepare()
+    }
+
+    /// The CPU has checked what is below this height, and found it good.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn checked_below(&mut self, height: u64) -> Result<(), RecordError> {
+        let Some(content) = self.content.clone().filter(|content| content.since < height) else {
+            return Ok(());
+        };
+        self.write(Content { since: height, ..content })?;
+        if self.distrust().is_none() { self.prepare() } else { Ok(()) }
+    }
+
+    fn prepare(&self) -> Result<(), RecordError> {
+        let Some(content) = self.content.clone() else { return Ok(()) };
+        let distrust = Some(Distrust { why: CAUGHT.to_owned(), checked_again: false });
+        write(&self.file.with_file_name(PREPARED), &Content { distrust, ..content })
     }
 
     /// A device was caught. What was accepted is to be checked again.
@@ -128,7 +148,14 @@ impl Record {
         let distrust = Some(Distrust { why: why.to_owned(), checked_again: false });
         // Without the height everything counts as accepted by it.
         let since = self.since().unwrap_or(1);
-        self.write(Content { format: FORMAT.to_owned(), since, distrust })
+        let content = Content { format: FORMAT.to_owned(), since, distrust };
+        let prepared = put_in_place(&self.file.with_file_name(PREPARED), &self.file);
+        let written = self.write(content.clone());
+        if prepared.is_err() {
+            return written;
+        }
+        self.content = Some(content);
+        Ok(())
     }
 
     /// The CPU has checked everything again, and found it good.
@@ -142,12 +169,16 @@ impl Record {
     }
 
     fn write(&mut self, content: Content) -> Result<(), RecordError> {
-        let at = |error| RecordError::Io { file: self.file.clone(), error };
-        let text = serde_json::to_vec_pretty(&content).map_err(|error| at(error.into()))?;
-        replace_file(&self.file, &text).map_err(at)?;
+        write(&self.file, &content)?;
         self.content = Some(content);
         Ok(())
     }
+}
+
+fn write(file: &Path, content: &Content) -> Result<(), RecordError> {
+    let text = serde_json::to_vec_pretty(content).map_err(io::Error::from);
+    let written = text.and_then(|text| replace_file(file, &text));
+    written.map_err(|error| RecordError::Io { file: file.to_owned(), error })
 }
 
 #[cfg(test)]
@@ -178,6 +209,40 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         Record::open(directory.path()).unwrap().caught("x").unwrap();
         assert_eq!(Record::open(directory.path()).unwrap().since(), Some(1));
+    }
+
+    #[test]
+    fn what_was_prepared_takes_its_place_where_nothing_can_be_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || Record::open(directory.path()).unwrap();
+        let mut record = open();
+        record.used_from(70).unwrap();
+        // As on a full disk: names change, and no file can be made.
+        fs::create_dir(directory.path().join("device.new")).unwrap();
+        record.caught("it lies").unwrap();
+        let found = open();
+        let distrust = found.distrust().expect("it is known");
+        assert!(!distrust.checked_again && distrust.why == CAUGHT && found.since() == Some(70));
+        assert_eq!(record.distrust().map(|of| of.why.as_str()), Some("it lies"));
+    }
+
+    #[test]
+    fn what_the_cpu_has_checked_need_not_be_checked_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut record = Record::open(directory.path()).unwrap();
+        record.checked_below(50).unwrap();
+        assert_eq!(record.since(), None, "no device was used");
+        record.used_from(70).unwrap();
+        record.checked_below(60).unwrap();
+        assert_eq!(record.since(), Some(70));
+        record.checked_below(90).unwrap();
+        record.used_from(100).unwrap();
+        assert_eq!(Record::open(directory.path()).unwrap().since(), Some(90));
+        record.caught("x").unwrap();
+        assert_eq!(Record::open(directory.path()).unwrap().since(), Some(90));
+        record.checked_below(95).unwrap();
+        let found = Record::open(directory.path()).unwrap();
+        assert!(found.since() == Some(95) && found.distrust().is_some_and(|of| !of.checked_again));
     }
 
     #[test]

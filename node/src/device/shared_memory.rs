@@ -55,7 +55,8 @@ impl SharedMemory {
     /// All of it.
     pub(super) fn words(&self) -> &[AtomicU32] {
         // SAFETY: `map` has mapped so many words from there on, readable and writable, aligned to a page, and they
-        // stay mapped until `drop`. Every bit pattern is an `AtomicU32`, and no process reaches them otherwise.
+        // stay mapped until `drop`. This process reaches them only as atomics. What another one writes there is outside of
+        // the language's memory; each word is read once and whole, and every value of it is one.
         unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.words) }
     }
 }

@@ -10,10 +10,12 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
 use kernels::ed25519::Entry;
-use kernels::gpu::{Claim, Opinion};
+use kernels::gpu::{CANARIES, Claim, Opinion};
 
-/// Claims of one batch at most, with the known bad one that the guard puts in.
-pub(super) const CLAIMS_MAX: usize = 16_384;
+use super::guard::GUARDS;
+
+/// Claims of one batch at most, with those that the guard puts in.
+pub(super) const CLAIMS_MAX: usize = 16_384 - CANARIES;
 /// Bytes of a message at most. What is longer goes to the CPU.
 pub(super) const MESSAGE_BYTES_MAX: usize = 303;
 /// Words of a claim without its message: 32 bytes, 64 bytes, and two numbers.
@@ -49,16 +51,16 @@ impl<'a> Slot<'a> {
         words.get(begin..begin.checked_add(SLOT_WORDS)?).map(Self)
     }
 
-    /// How many of these, the first ones, a slot has room for.
+    /// How many of these, the first ones, a slot has room for beside those that the guard puts in.
     pub(super) fn room<'e>(entries: impl IntoIterator<Item = Entry<'e>>) -> usize {
-        let mut left = MESSAGE_WORDS;
+        let mut left = MESSAGE_WORDS - GUARDS * MESSAGE_BYTES_MAX.div_ceil(4);
         let fits = |entry: &Entry<'_>| {
             let needs = entry.message.len().div_ceil(4);
             let fits = entry.message.len() <= MESSAGE_BYTES_MAX && needs <= left;
             left = left.saturating_sub(needs);
             fits
         };
-        entries.into_iter().take(CLAIMS_MAX).take_while(fits).count()
+        entries.into_iter().take(CLAIMS_MAX - GUARDS).take_while(fits).count()
     }
 
     /// Writes a batch that there is [room](Self::room) for, and no opinions.
@@ -191,13 +193,19 @@ mod tests {
         let long = [claim(0, 96), claim(1, MESSAGE_BYTES_MAX + 1), claim(2, 96)];
         assert_eq!(Slot::room(long.iter().map(Claim::entry)), 1);
         let many = claim(0, 0);
-        assert_eq!(Slot::room((0..2 * CLAIMS_MAX).map(|_| many.entry())), CLAIMS_MAX);
+        assert_eq!(Slot::room((0..2 * CLAIMS_MAX).map(|_| many.entry())), CLAIMS_MAX - GUARDS);
         let wide = claim(0, MESSAGE_BYTES_MAX);
-        assert_eq!(Slot::room((0..CLAIMS_MAX).map(|_| wide.entry())), MESSAGE_WORDS / 76);
+        let room = Slot::room((0..CLAIMS_MAX).map(|_| wide.entry()));
+        assert_eq!(room, MESSAGE_WORDS / 76 - GUARDS);
         let memory = words();
+        // With the guard's entries, which are as long as the others, the opinions begin behind the last message.
+        let full: Vec<Claim> = (0..room + GUARDS).map(|_| wide.clone()).collect();
+        let slot = Slot::of(&memory, 0).unwrap();
+        slot.put(&full);
+        assert_eq!(slot.claims().unwrap(), full);
         assert!(Slot::of(&memory, 1).is_none() && Slot::of(&memory, usize::MAX).is_none());
         memory[0].store(CLAIMS_MAX as u32 + 1, Relaxed);
         let said = Slot::of(&memory, 0).unwrap().claims().unwrap_err().to_string();
-        assert_eq!(said, "the shared memory holds a number of claims 16385, which cannot be");
+        assert_eq!(said, "the shared memory holds a number of claims 16381, which cannot be");
     }
 }

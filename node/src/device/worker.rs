@@ -1,4 +1,4 @@
-//! The child: it has the driver, runs both programs, and writes what they accept into shared memory.
+//! The child: it has the driver, runs the double check, and writes what that accepts into shared memory.
 //!
 //! It is started by a validator, as `millrace device-child`, with a socket as its standard input and the shared memory
 //! as its standard output. It ends when the validator is gone, or when its device is lost.
@@ -30,6 +30,8 @@ pub(super) const MEMORY_WORDS: usize = SLOTS * SLOT_WORDS;
 const SAMPLES: usize = 1;
 /// How long it waits for the oldest batch before it looks for new ones.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// How much the validator's threads go before it.
+const NICENESS: i32 = 5;
 /// Blocks that a claim's hash takes at most: of 303 bytes.
 const CLAIM_BLOCKS: usize = 3;
 
@@ -44,6 +46,7 @@ pub fn run(takes_software: bool) -> anyhow::Result<()> {
     // What a driver prints must not go into the memory.
     rustix::stdio::dup2_stdout(stderr())?;
     let memory = SharedMemory::map(&memory, MEMORY_WORDS).context(by_hand)?;
+    give_way();
     let orders = listen(socket.try_clone()?)?;
     let mut worker = match open(takes_software) {
         Ok(check) => Worker { socket, memory, check, waiting: VecDeque::new(), flying: VecDeque::new() },
@@ -52,11 +55,20 @@ pub fn run(takes_software: bool) -> anyhow::Result<()> {
         }
     };
     let device = FromChild::words(worker.check.info());
-    say(&mut &worker.socket, &FromChild::Ready { device })?;
+    let claims = worker.check.capacity().claims;
+    say(&mut &worker.socket, &FromChild::Ready { device, claims })?;
     worker.work(&orders)
 }
 
-/// Both programs, on the best device.
+/// The validator goes before it: a device that the CPU imitates would take every core, and memory is taken back here
+/// first.
+fn give_way() {
+    // Where it is not allowed to, it goes on as it is.
+    let _niced = rustix::process::nice(NICENESS);
+    let _told = std::fs::write("/proc/self/oom_score_adj", "500");
+}
+
+/// The double check, on the best device.
 fn open(takes_software: bool) -> Result<DoubleCheck, String> {
     let device = Device::open().map_err(|error| error.to_string())?;
     if device.info().is_software && !takes_software {
@@ -64,6 +76,7 @@ fn open(takes_software: bool) -> Result<DoubleCheck, String> {
     }
     let claims = CLAIMS_MAX + CANARIES;
     let capacity = Capacity { claims, blocks: CLAIM_BLOCKS * claims, flights: SLOTS };
+    let capacity = capacity.within(device.info());
     DoubleCheck::new(device, capacity).map_err(|error| error.to_string())
 }
 

@@ -5,8 +5,8 @@
 //! anything.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -27,14 +27,47 @@ use crate::device::{Calibration, Desk, DeviceTimes, Hooks, Policy, Record, Stand
 #[derive(Debug)]
 pub struct Checking {
     policy: Policy,
-    record: Mutex<Record>,
+    trust: Arc<Trust>,
     /// Why no device is used although one is to be.
     out_since_before: Option<String>,
-    was_caught: AtomicBool,
     /// From how many signatures on the device is worth its while; 0 if it is not.
     batch_from: AtomicUsize,
     desk: OnceLock<Arc<Desk>>,
     others: Mutex<BTreeSet<ValidatorIndex>>,
+}
+
+/// Whether what a device has accepted counts. The threads of a device have it, too, and may outlive the rest.
+#[derive(Debug)]
+struct Trust {
+    record: Mutex<Record>,
+    was_caught: AtomicBool,
+    /// Final heights below this one are checked by the CPU, or no device was used for them.
+    unchecked_from: AtomicU64,
+}
+
+impl Trust {
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A device was caught. It is on the disk before anything that follows from it.
+    fn caught(&self, why: &str) {
+        self.was_caught.store(true, Relaxed);
+        tracing::error!(
+            "the device that checks signatures was caught with a wrong verdict: {why}. This validator does not vote, starts \
+             again, and has the CPU check again what the device may have accepted"
+        );
+        let mut record = self.record();
+        if let Err(error) = record.caught(why) {
+            let file = record.file().display();
+            fatal(format!(
+                "a device was caught with a wrong verdict ({why}), and that cannot be noted: {error}. Before the next start set \
+                 verify = \"cpu\", and write {file} by hand: {{\"format\": \"millrace/device/1\", \"since\": {}, \"distrust\": \
+                 {{\"why\": \"caught\", \"checked_again\": false}}}}",
+                self.unchecked_from.load(Relaxed)
+            ));
+        }
+    }
 }
 
 impl Checking {
@@ -50,11 +83,12 @@ impl Checking {
         if let Some(why) = &out {
             tracing::warn!("no device checks signatures, because {why}: the CPU checks all");
         }
+        let unchecked_from = AtomicU64::new(record.since().unwrap_or(u64::MAX));
+        let trust = Trust { record: Mutex::new(record), was_caught: AtomicBool::new(false), unchecked_from };
         Self {
             policy,
-            record: Mutex::new(record),
+            trust: Arc::new(trust),
             out_since_before: out,
-            was_caught: AtomicBool::new(false),
             batch_from: AtomicUsize::new(0),
             desk: OnceLock::new(),
             others: Mutex::default(),
@@ -68,12 +102,38 @@ impl Checking {
 
     /// Whether a device was caught, and what it accepted is not checked again yet.
     pub fn withholds_votes(&self) -> bool {
-        self.was_caught.load(Relaxed)
+        self.trust.was_caught.load(Relaxed)
+    }
+
+    /// The first final height that the CPU has still to check, because a device may have accepted its signatures.
+    pub fn unchecked_from(&self) -> u64 {
+        self.trust.unchecked_from.load(Relaxed)
+    }
+
+    /// The CPU has checked this height, the first that it had to; whether it is written down now.
+    pub fn checked(&self, height: u64, is_noted: bool) {
+        self.trust.unchecked_from.store(height + 1, Relaxed);
+        if is_noted {
+            self.note_checked();
+        }
+    }
+
+    /// Writes down how far the CPU is. Without it the next start checks more than it would have to.
+    pub fn note_checked(&self) {
+        let from = self.unchecked_from();
+        if from != u64::MAX
+            && let Err(error) = self.trust.record().checked_below(from)
+        {
+            tracing::warn!(
+                "how far the CPU has checked what a device accepted cannot be written down: {error}"
+            );
+        }
     }
 
     /// From how many signatures on a device is worth its while here; 0 if none is.
     pub fn batch_from(&self) -> usize {
-        self.batch_from.load(Relaxed)
+        let is_there = self.desk.get().is_some_and(|desk| desk.is_in_service());
+        if is_there { self.batch_from.load(Relaxed) } else { 0 }
     }
 
     /// Another validator says how it checks signatures, or is gone.
@@ -136,22 +196,6 @@ impl Checking {
             desk.stop();
         }
     }
-
-    fn record(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A device was caught. It is on the disk before anybody could start again without knowing.
-    fn caught(&self, why: &str) {
-        self.was_caught.store(true, Relaxed);
-        tracing::error!(
-            "the device that checks signatures was caught with a wrong verdict: {why}. This validator does not vote, starts \
-             again, and has the CPU check again what the device may have accepted"
-        );
-        if let Err(error) = self.record().caught(why) {
-            fatal(format!("that a device was caught with a wrong verdict cannot be noted: {error}"));
-        }
-    }
 }
 
 /// Gives a verifier what this machine was measured to do, and a device if there is to be one. The heights from
@@ -172,23 +216,29 @@ pub fn equip(
     if !checking.by_device() {
         return Ok(verifier);
     }
-    checking.record().used_from(next.0)?;
-    let program = std::env::current_exe().context("the program for the device's process")?;
+    checking.trust.record().used_from(next.0)?;
+    let from = checking.trust.record().since().unwrap_or(next.0);
+    checking.trust.unchecked_from.store(from, Relaxed);
+    // This program, also when its file was replaced since.
+    let program = PathBuf::from("/proc/self/exe");
     let (cpu, data) = (calibration.signature(), config.data.clone());
-    // What is shared owns the desk, and with it the hooks.
-    let (told, measured) = (Arc::downgrade(shared), Arc::downgrade(shared));
+    // What is shared owns the desk, and with it the hooks. What must not be lost they own themselves.
+    let (told, measured, trust) = (Arc::downgrade(shared), Arc::downgrade(shared), checking.trust.clone());
     let hooks = Hooks {
         in_service: Box::new(move |times| {
             if let Some(shared) = measured.upgrade() {
-                // A device that is always later gets nothing, and need not be waited for.
-                let from = times.batch_from.map_or(0, |packets| (packets as usize).min(BATCH_PACKETS_MAX));
+                // One that gets nothing of any round need not be waited for.
+                let from = times.batch_from.map_or(0, |packets| packets as usize);
+                let from = if from > BATCH_PACKETS_MAX { 0 } else { from };
                 shared.checking.batch_from.store(from, Relaxed);
             }
             in_service(&calibration, times, &data);
         }),
         caught: Box::new(move |why| {
+            trust.caught(why);
             if let Some(shared) = told.upgrade() {
-                shared.checking.caught(why);
+                // What waits may have been accepted by it.
+                shared.mempools.pause();
                 shared.starts_again.store(true, Relaxed);
             }
         }),

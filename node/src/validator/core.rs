@@ -235,6 +235,11 @@ impl Host {
 
 impl Ports for Host {
     fn send(&mut self, to: To, message: &PeerMessage) {
+        let vouches =
+            matches!(message, PeerMessage::Batch(_) | PeerMessage::Holding(_) | PeerMessage::Block(_));
+        if vouches && self.wiring.shared.checking.withholds_votes() {
+            return;
+        }
         let (peers, channel) = (&self.wiring.peers, channel_of(message));
         // A message that cannot be sent now is dropped and counted by the network: the protocol repeats what matters.
         match to {

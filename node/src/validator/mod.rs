@@ -73,6 +73,7 @@ mod verifier;
 
 pub use fatal::EXIT_FATAL;
 pub use fetched_epochs::EPOCHS_FILE;
+pub use recheck::Forgery;
 pub use rehearsal::{Rehearsal, rehearse};
 pub(crate) use start::VOTE_SEGMENT_BYTES;
 pub use start::run;

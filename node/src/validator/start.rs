@@ -12,18 +12,18 @@ use std::time::Duration;
 use anyhow::Context as _;
 use crossbeam::channel::{Sender, unbounded};
 use engine::ingress::{self, Bounds, Intake, PeerBatch, Refused};
-use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX, VALIDATORS_MAX};
+use engine::limits::VALIDATORS_MAX;
 use engine::mempool::Mempools;
 use engine::order::Finality;
 use engine::replica::{
     Boots, Check, Checkpoint, Committer, Epochs, Input, KIND_BOOT, Keeper, Losses, Recovered, Replica,
-    Settings as ReplicaSettings, Tuning, validators_known,
+    Settings as ReplicaSettings, validators_known,
 };
-use engine::store::{Backend, Log, LogKind, Options, Owner, Replay};
+use engine::store::{Log, LogKind, Replay};
 use engine::types::Membership;
 use engine::verify::Verifier;
 use kernels::ed25519::SigningKey;
-use net::{ClientSettings, Network, PeerNetwork, PeerSettings, Permit, Settings};
+use net::{Network, PeerNetwork, Permit};
 
 use super::alarms::{AlarmWatch, Board};
 use super::catch_up::CatchUp;
@@ -48,7 +48,7 @@ use super::peers::{Sorter, channels};
 use super::queries::QueryThread;
 use super::questions::{Questions, ReaderEvent};
 use super::reader::{self, Requests};
-use super::recheck::recheck;
+use super::recheck::{Forgery, follow, recheck};
 use super::recover::{Resumed, Stopped, recover};
 use super::reload::{Knobs, reload};
 use super::report::Report;
@@ -60,15 +60,14 @@ use super::service;
 use super::shared::Shared;
 use super::storage;
 use super::verifier::VerifyThread;
-use crate::config::{Config, FIRST_START, StorageBackend};
+use crate::config::{Config, FIRST_START};
 use crate::device::Record;
 
-/// Clients connected to one validator.
-const CLIENTS_MAX: usize = 1_024;
-/// Bytes that may wait for all clients together.
-const CLIENT_QUEUES_BYTES_MAX: usize = 256 << 20;
-/// How long a client may leave its full queue unread.
-const CLIENT_STALL: Duration = Duration::from_secs(5);
+mod settings;
+
+pub(super) use settings::{ingress_bytes, tuning};
+use settings::{network_settings, options, replica_settings, vote_options};
+
 /// Bytes of peers' batches that may wait for a verifier.
 const PEER_BATCH_BYTES_MAX: usize = 64 << 20;
 /// Segments of the log of consensus are small: little is alive in it at a time.
@@ -249,6 +248,7 @@ impl Validator {
         let client_sockets = net::bind(config.listen_clients.addresses()).context("the port for clients")?;
         let Opened { journal, votes, files, resumed, known, losses, boots } =
             open(config, orders, &certificates, left.as_ref())?;
+        Forgery::look(&config.data)?;
         let mut devices = Record::open(&config.data)?;
         recheck(config, orders, &journal, &resumed, &mut devices)?;
         let Resumed { recovered, ledger, roots, view, index, hints, from_memory } = resumed;
@@ -336,6 +336,10 @@ impl Validator {
         let committer = Committer::new(ledger, roots, shared.mempools.clone());
         let to_readers = (readers.clone(), questions.clone());
         let room = Executor::new(committer, shared.clone(), core.clone(), to_readers, executor.clone());
+        if shared.checking.by_device() {
+            let (shared, chains, data) = (shared.clone(), ledger_states.clone(), config.data.clone());
+            reader_threads.push(spawn("recheck", move || follow(&shared, &chains, &data))?);
+        }
         let executor_thread = spawn("executor", move || room.run(&executor_events))?;
         let requests = Requests::default();
         let report = Report {
@@ -484,7 +488,15 @@ fn boot(
     recovered: &mut Recovered,
 ) -> anyhow::Result<(Losses, Boots)> {
     let marker = config.data.join(FIRST_START);
-    let losses = Losses::of(recovered.boots, votes.boots, marker.exists(), validators);
+    let mut losses = Losses::of(recovered.boots, votes.boots, marker.exists(), validators);
+    let own = recovered.epochs.members().place_of(&config.public_key());
+    if recovered.refused.iter().any(|batch| Some(batch.author) == own) {
+        tracing::error!(
+            "a batch that this validator has sealed has a signature that the CPU refuses: a device may have accepted it. How \
+             far its stream goes it learns from others"
+        );
+        losses.stream_lost = true;
+    }
     let number = Losses::next_boot(recovered.boots, votes.boots);
     let mut boots = recovered.boots;
     let mut write = |done| -> anyhow::Result<()> {
@@ -515,37 +527,6 @@ fn boot(
         );
     }
     Ok((losses, boots))
-}
-
-fn network_settings(
-    config: &Config,
-    seat: &Seat,
-    (peer_sockets, client_sockets): (Vec<std::net::UdpSocket>, Vec<std::net::UdpSocket>),
-    channels: Vec<net::Channel>,
-) -> Settings {
-    Settings {
-        thread_name: "net".to_owned(),
-        identity: config.identity.clone(),
-        peers: Some(PeerSettings {
-            me: seat.me.0,
-            known_as: seat.known_as(config),
-            sockets: peer_sockets,
-            names: net::Names::default(),
-            peers: seat.peers(config),
-            channels,
-        }),
-        clients: Some(ClientSettings {
-            sockets: client_sockets,
-            connections_max: CLIENTS_MAX,
-            admission: net::Admission::default(),
-            inbound_frame_bytes_max: CLIENT_FRAME_BYTES_MAX,
-            outbound_frame_bytes_max: SERVER_FRAME_BYTES_MAX,
-            inbound_bytes: 8 << 20,
-            queue_bytes: (8 << 20).max(2 * SERVER_FRAME_BYTES_MAX),
-            queue_bytes_total: CLIENT_QUEUES_BYTES_MAX,
-            stalled_after: CLIENT_STALL,
-        }),
-    }
 }
 
 fn verifiers(
@@ -633,38 +614,6 @@ fn consensus_starter(
     })
 }
 
-fn replica_settings(config: &Config, seat: &Seat) -> ReplicaSettings {
-    let validators = seat.validators();
-    let settings = ReplicaSettings::new(seat.me, validators);
-    let Tuning { batch_packets_max, batch_delay, view_interval, skips_blocks } = tuning(config, seat);
-    ReplicaSettings {
-        batch_packets_max,
-        batch_delay,
-        view_interval,
-        skips_blocks,
-        observers: seat.observers(config).count(),
-        verify_patience: consensus::Timing::for_validators(validators).leader_timeout,
-        ..settings
-    }
-}
-
-/// Those of a replica's settings that may be changed while it runs.
-pub(super) fn tuning(config: &Config, seat: &Seat) -> Tuning {
-    let default = ReplicaSettings::new(seat.me, seat.validators()).view_interval;
-    Tuning {
-        batch_packets_max: config.work.batch_packets_max,
-        batch_delay: config.work.batch_delay,
-        view_interval: config.work.block_interval.unwrap_or(default),
-        // Who is to keep everything may be the last one that has it.
-        skips_blocks: !config.retention.is_everything(),
-    }
-}
-
-/// Bytes of clients' packets that may wait for a verifier.
-pub(super) fn ingress_bytes(config: &Config) -> usize {
-    config.work.ingress_packets * engine::limits::PACKET_BYTES
-}
-
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<JoinHandle<()>> {
     Builder::new().name(name.to_owned()).spawn(work).with_context(|| format!("no thread for {name}"))
 }
@@ -679,21 +628,6 @@ pub(super) fn random() -> anyhow::Result<[u8; 32]> {
     getrandom::fill(&mut seed)
         .map_err(|error| anyhow::anyhow!("the operating system gives no randomness: {error}"))?;
     Ok(seed)
-}
-
-fn options(config: &Config, log: LogKind) -> Options {
-    let backend = match config.storage {
-        StorageBackend::Auto => Backend::Auto,
-        StorageBackend::Uring => Backend::Uring,
-        StorageBackend::Portable => Backend::Portable,
-    };
-    let network = *config.genesis.network().as_bytes();
-    let owner = Owner { network, validator: config.public_key(), log };
-    Options { backend, segment_bytes: config.segment_bytes, ..Options::new(owner) }
-}
-
-fn vote_options(config: &Config) -> Options {
-    Options { segment_bytes: VOTE_SEGMENT_BYTES, group_bytes: 1 << 20, ..options(config, LogKind::Votes) }
 }
 
 #[cfg(test)]

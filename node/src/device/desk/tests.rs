@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use kernels::ed25519::verify;
 use kernels::gpu::Opinion;
 
+use super::super::lines::{ToChild, say};
 use super::super::pace::BATCH_MIN;
 use super::*;
 use crate::device::worker::MEMORY_WORDS;
@@ -60,7 +61,7 @@ fn child(does: Does, socket: &UnixStream, memory: &SharedMemory) {
             return;
         }
         Does::Babbles => return io::Write::write_all(&mut &*socket, b"hello\n").unwrap(),
-        _ => says(FromChild::Ready { device: "a thread".into() }),
+        _ => says(FromChild::Ready { device: "a thread".into(), claims: 8_400 }),
     };
     let mut lines = BufReader::new(socket);
     while let Ok(Some(ToChild::Check(which))) = hear(&mut lines) {
@@ -106,6 +107,8 @@ struct Tried {
 
 impl Tried {
     fn with(does: Does) -> Self {
+        // Only one that never answers is not waited for.
+        let patience = if does == Does::FallsSilent { 20 } else { 60_000 };
         let (caught, measured) = (Arc::<Mutex<Vec<String>>>::default(), Arc::default());
         let children = Arc::new(AtomicUsize::new(0));
         let (caught_here, measured_here) =
@@ -115,7 +118,8 @@ impl Tried {
             caught: Box::new(move |why| caught_here.lock().unwrap().push(why.to_owned())),
         };
         let spawn = Box::new(Fake { does, children: children.clone() });
-        let desk = Desk::with(Policy::Gpu, Duration::from_micros(20), Clock::start(), spawn, hooks).unwrap();
+        let times = (Duration::from_micros(20), Some(Duration::from_millis(patience)));
+        let desk = Desk::with(Policy::Gpu, times, Clock::start(), spawn, hooks).unwrap();
         Self { desk, caught, measured, children }
     }
 
@@ -131,6 +135,9 @@ impl Tried {
     fn in_service(does: Does) -> Self {
         let tried = Self::with(does);
         tried.until(|standing| *standing == Standing::InService);
+        // Whatever this machine does at the moment.
+        let (small, large) = ((16, Duration::from_millis(1)), (8_192, Duration::from_millis(9)));
+        tried.desk.inner.lock().pace = Some(Pace::new(small, large, Duration::from_micros(20)));
         tried
     }
 
@@ -187,6 +194,7 @@ fn a_child_that_accepts_everything_is_caught_before_it_is_in_service_and_never_a
     assert_eq!(standing, Standing::Caught { why: why.clone() });
     tried.desk.stop();
     assert_eq!((tried.check(), tried.caught(), tried.children.load(Relaxed)), (None, vec![why], 1));
+    assert!(matches!(tried.desk.standing().0, Standing::Caught { .. }), "that it stays");
 }
 
 #[test]
