@@ -2,8 +2,8 @@
 //!
 //! The device's programs check each other, with known bad entries of their own, in the child. This looks at the child:
 //! at places that it is not told there is an entry that is known to be bad and one that is known to be good, and after
-//! the answer the CPU checks entries that were drawn only then. It is a guard against faults, not against a process that
-//! means harm: such a one could find the known bad entry by checking signatures itself.
+//! the answer the CPU checks entries that were drawn only then. It is a guard against faults, not against a process
+//! that means harm: such a one could find the known bad entry by checking signatures itself.
 
 use kernels::ed25519::{Entry, SigningKey, verify};
 use kernels::gpu::Claim;

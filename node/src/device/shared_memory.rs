@@ -54,8 +54,8 @@ impl SharedMemory {
 
     /// All of it.
     pub(super) fn words(&self) -> &[AtomicU32] {
-        // SAFETY: `map` has mapped so many words from there on, readable and writable, aligned to a page, and they
-        // stay mapped until `drop`. This process reaches them only as atomics. What another one writes there is outside of
+        // SAFETY: `map` has mapped so many words from there on, readable and writable, aligned to a page, and they stay
+        // mapped until `drop`. This process reaches them only as atomics. What another one writes there is outside of
         // the language's memory; each word is read once and whole, and every value of it is one.
         unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.words) }
     }

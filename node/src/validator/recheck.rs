@@ -1,5 +1,5 @@
-//! What a device may have accepted, and is final, is checked by the CPU as well: while the validator runs, a little at a
-//! time, and after a device was caught with a wrong verdict, all at once.
+//! What a device may have accepted, and is final, is checked by the CPU as well: while the validator runs, a little at
+//! a time, and after a device was caught with a wrong verdict, all at once.
 //!
 //! ```text
 //! running:     since ──▶ a block behind the head ──▶ good: since moves on          bad: evidence, and the validator stops
