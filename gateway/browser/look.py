@@ -122,7 +122,7 @@ def looked_at(browser, console, pages, directory):
                     browser.open(console + path)
                     browser.screenshot(directory / f"{what}.png")
                     wrong += [f"{what}: {entry}" for entry in browser.log()]
-                    wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth")
+                    wide = browser.run("return document.documentElement.scrollWidth - arguments[0]", x)
                     if wide > 0:
                         wrong.append(f"{what}: {wide} pixels wider than the window")
                     scripts = browser.run("return document.scripts.length")
@@ -159,6 +159,22 @@ def reached_by_keyboard(browser, console):
     return [] if first == "skip" else [f"the key Tab reaches {first!r} before the skip link"]
 
 
+def checked(browser, console, path):
+    """Whether a page finds that its proof holds."""
+    browser.open(console + path)
+    browser.run("document.querySelector('[data-proof] button').click()")
+    until = time.monotonic() + PATIENCE
+    while True:
+        kind, said = browser.run(
+            "const of = document.querySelector('[data-proof] output'); return [of.className, of.textContent]"
+        )
+        if kind == "good":
+            return []
+        if kind == "bad" or time.monotonic() > until:
+            return [f"the proof of {path} is not found to hold: {said}"]
+        time.sleep(0.2)
+
+
 def main():
     console, directory = sys.argv[1].rstrip("/"), pathlib.Path(sys.argv[2])
     directory.mkdir(parents=True, exist_ok=True)
@@ -174,6 +190,8 @@ def main():
         wrong = looked_at(browser, console, pages, directory)
         wrong += follows(browser, console)
         wrong += reached_by_keyboard(browser, console)
+        wrong += checked(browser, console, "/chains/1/accounts/7")
+        wrong += checked(browser, console, pages["crossing"]) if "crossing" in pages else []
     finally:
         browser.close()
     for line in wrong:

@@ -7,7 +7,7 @@ use plotters::prelude::*;
 
 /// How far a chart goes back, in seconds.
 pub const SECONDS: f64 = 300.0;
-const SIZE: (u32, u32) = (560, 190);
+const SIZE: (u32, u32) = (460, 180);
 
 /// What is drawn in these colours gets a class of the style sheet instead.
 const INK: RGBColor = RGBColor(1, 2, 3);
@@ -46,9 +46,9 @@ fn draw(
     let top = if top > 0.0 { top * 1.15 } else { 1.0 };
     let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     let mut builder = ChartBuilder::on(&area);
-    builder.margin(6).margin_right(14).x_label_area_size(26).y_label_area_size(72);
+    builder.margin(6).margin_right(14).x_label_area_size(26).y_label_area_size(78);
     let mut chart = builder.build_cartesian_2d(-SECONDS..0.0, 0.0..top)?;
-    let words = ("sans-serif", 15).into_font().color(&INK);
+    let words = ("sans-serif", 17).into_font().color(&INK);
     chart
         .configure_mesh()
         .disable_x_mesh()

@@ -48,7 +48,7 @@ fn identity(view: &View, moment: &Moment) -> Markup {
         None => html! { (view.t(t::UNKNOWN)) },
         Some(days) => {
             let tone = if days > CERTIFICATE_DAYS { "good" } else { "bad" };
-            badge(tone, &view.fill(t::DAYS, &[&days.to_string()]))
+            badge(tone, &view.fill(t::DAYS, &[&shown::grouped(days)]))
         }
     };
     let votes = match (status.stream_lost, status.votes_forgotten) {

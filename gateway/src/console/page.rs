@@ -67,7 +67,7 @@ pub fn document(view: &View, page: &Page) -> Markup {
                 a.skip href="#main" { (view.t(t::SKIP)) }
                 header.top {
                     div.bar {
-                        a.brand href="/" { span.mark aria-hidden="true" {} "Millrace" }
+                        a.brand href="/" { span.logo aria-hidden="true" {} "Millrace" }
                         @if let Some(name) = &name { span.network { bdi { (name) } } }
                         form.search role="search" action="/search" method="get" {
                             label.hidden for="q" { (view.t(t::SEARCH_LABEL)) }

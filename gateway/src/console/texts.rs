@@ -47,13 +47,13 @@ texts! {
     SEARCH = "Search", "搜索";
     SEARCH_LABEL = "Search by height, account, id, fingerprint, key or reference", "按高度、账户、编号、指纹、公钥或备注搜索";
     SEARCH_HINT = "Height, 1:7, id, reference …", "高度、1:7、编号、备注 …";
-    SEARCH_FOR = "Search: {}", "搜索:{}";
+    SEARCH_FOR = "Search: {}", "搜索：{}";
     SEARCH_ABOUT = "A number is a height or an account, 1:7 is account 7 of chain 1, 64 hexadecimal digits are an id, a fingerprint or a key. Up to 12 letters are a reference, which is looked for in the newest blocks.",
-        "数字表示高度或账户;1:7 表示链 1 的账户 7;64 位十六进制数表示编号、指纹或公钥。不超过 12 个字符的文字按备注在最新区块中查找。";
+        "数字表示高度或账户；1:7 表示链 1 的账户 7;64 位十六进制数表示编号、指纹或公钥。不超过 12 个字符的文字按备注在最新区块中查找。";
     LANGUAGE = "Language", "语言";
     SIGN_IN = "Sign in", "登录";
     SIGN_IN_ABOUT = "Paste a token of this gateway with the scope read. It is exchanged for a cookie of this browser, for 12 hours at most.",
-        "请粘贴本网关的令牌(需要 read 权限)。令牌将换成此浏览器的 Cookie,最长有效 12 小时。";
+        "请粘贴本网关的令牌（需要 read 权限）。令牌将换成此浏览器的 Cookie，最长有效 12 小时。";
     SIGN_OUT = "Sign out", "退出";
     TOKEN = "Token", "令牌";
     PAUSE = "Pause updates", "暂停更新";
@@ -82,7 +82,7 @@ texts! {
     VALIDATORS = "Validators", "验证者";
     VALIDATORS_THERE = "Validators there", "在线验证者";
     VALIDATORS_ABOUT = "Leader: who proposed the newest block. Proposed: how many of the newest {} blocks. Figures of a link are those of this node's present connection.",
-        "领导者:提出最新区块的验证者。提议:最新 {} 个区块中的数量。链路数据来自本节点的当前连接。";
+        "领导者：提出最新区块的验证者。提议：最新 {} 个区块中的数量。链路数据来自本节点的当前连接。";
     TRANSACTIONS_A_SECOND = "Transactions per second", "每秒交易数";
     BLOCKS_A_SECOND = "Blocks per second", "每秒区块数";
     WAITING = "Waiting", "等待中";
@@ -117,7 +117,7 @@ texts! {
     PAUSED = "paused", "已暂停";
     CLOSED = "closed", "已关闭";
     IN_EFFECT = "in effect", "已生效";
-    NOT_KNOWN_HERE = "Only the genesis says it, and this gateway does not have that.", "仅创世配置中有记载,而本网关没有该配置。";
+    NOT_KNOWN_HERE = "Only the genesis says it, and this gateway does not have that.", "仅创世配置中有记载，而本网关没有该配置。";
     SINCE = "Since", "起始";
     GENESIS = "the genesis", "创世";
     ISSUER = "Issuer", "发行人";
@@ -153,7 +153,7 @@ texts! {
 
     // Transactions.
     TRANSACTIONS_ABOUT = "What happened on a chain: the newest first, or from a place on in the order of execution.",
-        "链上发生的事件:最新的在前;或从某一位置起按执行顺序排列。";
+        "链上发生的事件：最新的在前；或从某一位置起按执行顺序排列。";
     TRANSACTIONS_OF = "Transactions on chain {}", "链 {} 上的交易";
     TRANSACTION = "Transaction", "交易编号";
     SAYS = "Says", "内容";
@@ -162,14 +162,14 @@ texts! {
     POSITION = "Position in the block", "区块内位置";
     CODE = "Code", "代码";
     SEALED_BY = "Sealed by validator / batch", "打包验证者 / 批次";
-    OPENED = "First account opened:", "首个新账户:";
+    OPENED = "First account opened:", "首个新账户：";
     PROOF = "Proof", "证明";
-    PROOF_ABOUT = "A proof convinces others without this node: `millrace verify-proof` checks it.",
-        "证明可使他人无需信任本节点:可用 `millrace verify-proof` 检验。";
+    PROOF_ABOUT = "A proof convinces others without this node. The command millrace verify-proof checks it.",
+        "证明可使他人无需信任本节点：可用命令 millrace verify-proof 检验。";
     CHECK = "Check it in this page", "在本页检验";
-    CHECK_HOLDS = "The proof holds:", "证明成立:";
-    CHECK_FAILS = "The proof does not hold, or could not be checked:", "证明不成立或无法检验:";
-    CHECK_ABOUT = "This check is as honest as this page: both come from this gateway.", "此检验的可信度等同于本页:两者均来自本网关。";
+    CHECK_HOLDS = "The proof holds:", "证明成立：";
+    CHECK_FAILS = "The proof does not hold, or could not be checked:", "证明不成立或无法检验：";
+    CHECK_ABOUT = "This check is as honest as this page: both come from this gateway.", "此检验的可信度等同于本页：两者均来自本网关。";
     TRAIL = "The way between the chains", "跨链路径";
     APPLIED = "applied", "已执行";
     SENT_ON = "sent", "已发出";
@@ -205,7 +205,7 @@ texts! {
     NONCE = "Nonce", "序号";
     EXPIRY = "Expiry height", "到期高度";
     MEMO = "Memo", "附言";
-    MEMO_BYTES = "Memo (hexadecimal)", "附言(十六进制)";
+    MEMO_BYTES = "Memo (hexadecimal)", "附言（十六进制）";
     PAYMENTS = "Payments", "付款";
     OWNER = "Owner", "所有者";
     FINGERPRINT = "Fingerprint", "指纹";
@@ -216,7 +216,7 @@ texts! {
     // Accounts.
     ACCOUNTS_ABOUT = "By number, or by public key.", "按账户号或公钥查找。";
     ACCOUNT = "Account", "账户";
-    ACCOUNT_OF = "Account {} of chain {}", "账户 {}(链 {})";
+    ACCOUNT_OF = "Account {} of chain {}", "账户 {}（链 {}）";
     BALANCE = "Balance", "余额";
     KEY = "Public key", "公钥";
     NEXT_NONCE = "Next nonce", "下一序号";
@@ -235,7 +235,7 @@ texts! {
     GOVERNANCE_ABOUT = "Who decides about chains and validators, what is proposed, and what takes effect when.",
         "谁来决定链与验证者的事项、有哪些提案、何时生效。";
     NO_GOVERNANCE = "This network has no chain that decides: chains and validators stay as the genesis has them.",
-        "本网络没有治理链:链与验证者保持创世配置。";
+        "本网络没有治理链：链与验证者保持创世配置。";
     ADMINISTRATORS = "Administrators", "管理员";
     MUST_APPROVE = "Must approve", "需批准人数";
     VERSION = "Version", "版本";
@@ -294,10 +294,10 @@ texts! {
     COUNT = "Count", "数量";
 
     // Alarms.
-    ALARMS_ABOUT = "What an operator is to look at. The node judges; this page shows it.", "需要运维人员关注的事项。由节点判定,本页仅作展示。";
+    ALARMS_ABOUT = "What an operator is to look at. The node judges; this page shows it.", "需要运维人员关注的事项。由节点判定，本页仅作展示。";
     ALARMS_NOW = "Present alarms", "当前告警";
     ALARMS_OVER = "Alarms that are over", "历史告警";
-    ALARMS_OVER_ABOUT = "Those that this gateway has seen since it was started, at most 256.", "本网关启动以来所见,最多 256 条。";
+    ALARMS_OVER_ABOUT = "Those that this gateway has seen since it was started, at most 256.", "本网关启动以来所见，最多 256 条。";
     NO_ALARMS = "No alarm.", "没有告警。";
     ALARM = "Alarm", "告警";
     SEVERITY = "Severity", "级别";

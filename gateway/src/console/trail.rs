@@ -34,7 +34,7 @@ pub(super) fn picture(view: &View, found: &Value) -> Markup {
     html! {
         figure.trail {
             figcaption { (view.t(t::TRAIL)) }
-            svg role="img" aria-label=(says.join(" → ")) viewBox=(format!("0 0 {size} 100")) {
+            svg role="img" aria-label=(says.join(" → ")) width=(size) viewBox=(format!("0 0 {size} 100")) {
                 @for (at, stop) in stops.iter().enumerate() {
                     @let left = at * (WIDTH + GAP);
                     @if at > 0 {

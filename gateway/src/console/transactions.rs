@@ -11,7 +11,7 @@ use super::page::{
     Page, account_link, block_link, chain_link, facts, heading, numbers, proof, table, transaction_link,
     words,
 };
-use super::{View, number, said, shown, texts as t, trail, words as text};
+use super::{View, chains, number, said, shown, texts as t, trail, words as text};
 use crate::arguments::{Arguments, Form, Parameter, Place};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
@@ -157,9 +157,15 @@ fn effect(event: &Value) -> Markup {
 pub(super) async fn list(gateway: &Arc<Gateway>, view: &View) -> Result<Page, Failure> {
     let arguments = view.read(LIST)?;
     let chains = view.ask(gateway, "chains", json!({})).await?;
-    let chains: Vec<u64> =
-        chains["chains"].as_array().into_iter().flatten().map(|chain| number(&chain["chain"])).collect();
-    let chain = arguments.whole("chain").or(chains.first().copied()).unwrap_or(0);
+    let chains: Vec<(u64, &str)> = chains["chains"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|chain| (number(&chain["chain"]), text(&chain["kind"])))
+        .collect();
+    // Payments are looked at most.
+    let first = chains.iter().find(|(_, kind)| *kind == "transfers").or(chains.first());
+    let chain = arguments.whole("chain").or(first.map(|(chain, _)| *chain)).unwrap_or(0);
     let of = Of { chain, account: arguments.whole("account"), reference: view.text("reference") };
     let events = match arguments.cursor("from") {
         Some(from) => Events::from(gateway, view, of, from).await?,
@@ -192,12 +198,14 @@ fn path_of(view: &View, chain: u64) -> String {
     format!("/transactions?chain={chain}{more}")
 }
 
-fn filter(view: &View, arguments: &Arguments, (chain, chains): (u64, &[u64])) -> Markup {
+fn filter(view: &View, arguments: &Arguments, (chain, chains): (u64, &[(u64, &str)])) -> Markup {
     html! {
         form.filter action="/transactions" method="get" {
             label for="chain" { (view.t(t::CHAIN)) }
             select #chain name="chain" {
-                @for of in chains { option value=(of) selected[*of == chain] { (of) } }
+                @for (of, kind) in chains {
+                    option value=(of) selected[*of == chain] { (of) " · " (chains::kind(view, kind)) }
+                }
             }
             label for="account" { (view.t(t::ACCOUNT)) }
             input #account name="account" inputmode="numeric" size="8" maxlength="20"
