@@ -156,7 +156,7 @@ mod tests {
         assert_eq!([0.0, 1_023.0, 1_536.0, 3e9].map(bytes), ["0 B", "1023 B", "1.5 KiB", "2.8 GiB"]);
         assert_eq!([7, 1_500, 2_000_000].map(micros), ["7 µs", "1.5 ms", "2.00 s"]);
         assert_eq!([7, 61, 3_700, 90_000].map(seconds), ["7 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"]);
-        assert_eq!([0.04, 9.96, 1_234.5].map(rate), ["0.0", "10.0", "1,234"]);
+        assert_eq!([0.04, 9.96, 1_234.5].map(rate), ["0.0", "10.0", "1,235"]);
         let at = time(1_764_525_964_123).into_string();
         assert_eq!(at, "<time datetime=\"2025-11-30T18:06:04Z\">2025-11-30 18:06:04 UTC</time>");
         assert_eq!(time(u64::MAX).into_string(), "18446744073709551615 ms");

@@ -21,7 +21,7 @@ use super::{Named, Storage};
 ///   millrace demo --base-port 7400
 ///
 /// Exit codes: 0 stopped when asked; 1 a validator did not start; 2 the directory or
-/// a port cannot be used; 130, 143 stopped before it was up.
+/// a port cannot be used; 130, 143 stopped before it was up, or too slowly.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct DemoArgs {

@@ -297,7 +297,9 @@ fn browsers_exchange_a_token_for_a_cookie() {
 /// Over TLS the cookie is kept from everything else, and belongs to this host alone.
 #[test]
 fn over_tls_the_cookie_is_secure() {
-    let testbed = Testbed::new(1, 20);
+    let mut testbed = Testbed::new(1, 20);
+    testbed.spawn(0);
+    testbed.ready();
     let place = |name: &str| testbed.path().join(name).to_str().unwrap().to_owned();
     let (file, certificate, key) = (place("tokens.toml"), place("http.crt"), place("http.key"));
     net::Identity::generate("localhost").unwrap().save(certificate.as_ref(), key.as_ref()).unwrap();
