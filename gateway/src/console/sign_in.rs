@@ -77,7 +77,7 @@ pub fn form(gateway: &Gateway, view: &View, wrong: Option<&Failure>) -> Result<R
     let id = chance().map_err(no_chance)?;
     let back = view.text("back").map(str::to_owned).unwrap_or_default();
     let mut page = Page::fixed("", view.t(t::SIGN_IN), fields(view, (&form_number(&id), &back), wrong));
-    page.status = wrong.map_or(StatusCode::OK, |wrong| super::status_of(wrong));
+    page.status = wrong.map_or(StatusCode::OK, super::status_of);
     let mut response = written(view, &page, None);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let name = cookie_name("form", &view.authority, view.secure);
