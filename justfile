@@ -56,6 +56,15 @@ crash-rounds N="10":
 storm N="300":
     MILLRACE_STORM_CYCLES={{N}} cargo test --release -p node --test processes -- --nocapture storms
 
+# The checker of proofs for the console: rebuilt, to be committed (rustup target add wasm32-unknown-unknown)
+wasm *ARGS:
+    proof/wasm/build {{ARGS}}
+
+# The console in a real browser (Debian's chromium and chromium-driver); screenshots in target/console
+doors:
+    cargo build --release
+    gateway/browser/run target/release/millrace target/console
+
 # The directory of this release, for the tests of the next ones: once, when it is tagged
 store-release:
     cargo test --release -p node --test processes -- --ignored --nocapture releases::store

@@ -7,11 +7,12 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::arguments::Arguments;
+use crate::console::{Console, Session};
 use crate::desk::Desk;
 use crate::failure::{self, Failure};
 use crate::meters::{Door, Meters};
 use crate::numbers;
-use crate::offenders::Offenders;
+use crate::offenders::{Offenders, SIGNATURES};
 use crate::operations::{Caller, Operation, Reply};
 use crate::settings::Settings;
 use crate::streams::Streams;
@@ -38,6 +39,8 @@ pub struct Gateway {
     pub meters: Meters,
     /// The streams of events.
     pub streams: Streams,
+    /// The pages for people.
+    pub console: Console,
     /// When it began.
     pub started: Instant,
 }
@@ -51,6 +54,8 @@ pub struct Visitor {
     pub scopes: Scopes,
     /// Whether it has shown a token.
     pub shown: bool,
+    /// Its session, if it is a browser that has signed in.
+    pub session: Option<Session>,
 }
 
 impl Gateway {
@@ -65,9 +70,10 @@ impl Gateway {
             settings,
             tokens,
             proofs: Semaphore::new(PROOFS_MAX),
-            offenders: Offenders::default(),
+            offenders: Offenders::new(SIGNATURES),
             meters: Meters::new(),
             streams: Streams::default(),
+            console: Console::default(),
             started: Instant::now(),
         })
     }

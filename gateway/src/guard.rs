@@ -1,8 +1,8 @@
 //! What stands before every request: is it meant for this machine, does no foreign page send it, who sends it?
 //!
 //! ```text
-//! room ─▶ Host ─▶ Origin ─▶ token ─▶ the handler, on a task of its own ─▶ headers that every answer has
-//!  503     421     403       401       a panic there is a 500, and nothing else ends
+//! room ─▶ Host ─▶ Origin ─▶ token or cookie ─▶ the handler, on a task of its own ─▶ headers that every answer has
+//!  503     421     403         401, 403         a panic there is a 500, and nothing else ends
 //! ```
 //!
 //! A page that a browser has loaded from elsewhere can make it call `127.0.0.1`. It cannot choose the `Host` of that
@@ -26,12 +26,13 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::clock;
+use crate::console::{CSRF_HEADER, FORMS, Session, cookie_name};
 use crate::failure::{self, Failure};
 use crate::gateway::{Gateway, Visitor};
 use crate::operations::Caller;
 use crate::rest::failed;
 use crate::settings::Doors;
-use crate::tokens::PREFIX;
+use crate::tokens::{Bearer, PREFIX};
 
 /// Requests that are worked on at a time.
 const REQUESTS_MAX: usize = 2_048;
@@ -86,7 +87,10 @@ impl Guard {
                 "a page of another origin may not call this gateway, unless its configuration names it";
             return Err(Failure::new(failure::WRONG_ORIGIN, message));
         }
-        self.visitor(request.headers(), peer)
+        match request.headers().contains_key(AUTHORIZATION) {
+            true => self.bearer(request.headers()),
+            false => self.browser(request, &authority, peer),
+        }
     }
 
     /// Whether pages of an origin may call: its own, and those that are named.
@@ -96,15 +100,11 @@ impl Guard {
         is_own || self.origins.contains(&origin)
     }
 
-    fn visitor(&self, headers: &HeaderMap, peer: Option<SocketAddr>) -> Result<Visitor, Failure> {
-        let Some(shown) = headers.get(AUTHORIZATION) else {
-            let address = peer.map(|peer| peer.ip().to_canonical().to_string()).unwrap_or_default();
-            let (caller, scopes) = (caller("address", &address), self.gateway.settings.doors.anonymous);
-            return Ok(Visitor { caller, scopes, shown: false });
-        };
+    /// Who shows a token.
+    fn bearer(&self, headers: &HeaderMap) -> Result<Visitor, Failure> {
         let wrong = |words: &str| Failure::new(failure::UNAUTHORIZED, words);
-        let token = shown.to_str().ok().and_then(|text| {
-            let (scheme, token) = text.split_once(' ')?;
+        let token = headers.get(AUTHORIZATION).and_then(|shown| {
+            let (scheme, token) = shown.to_str().ok()?.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         });
         let token = token.filter(|token| token.starts_with(PREFIX) && token.len() <= TOKEN_BYTES_MAX);
@@ -113,7 +113,43 @@ impl Guard {
         let tokens = tokens.ok_or_else(|| wrong("this gateway has no tokens: leave out Authorization"))?;
         let found = tokens.find(token, self.gateway.started.elapsed(), clock::unix_seconds());
         let found = found.ok_or_else(|| wrong("the token is unknown, was revoked, or has ended"))?;
-        Ok(Visitor { caller: caller("token", &found.name), scopes: found.scopes, shown: true })
+        let caller = caller("token", &found.name);
+        Ok(Visitor { caller, scopes: found.scopes, shown: true, session: None })
+    }
+
+    /// Who shows no token: a browser that has signed in, or somebody at an address.
+    fn browser(
+        &self,
+        request: &Request,
+        authority: &str,
+        peer: Option<SocketAddr>,
+    ) -> Result<Visitor, Failure> {
+        let Some((session, bearer)) = self.signed_in(request.headers(), authority) else {
+            let address = peer.map(|peer| peer.ip().to_canonical().to_string()).unwrap_or_default();
+            let (caller, scopes) = (caller("address", &address), self.gateway.settings.doors.anonymous);
+            return Ok(Visitor { caller, scopes, shown: false, session: None });
+        };
+        // Browsers send cookies by themselves, so a cookie alone may read and not write.
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        let is_form = FORMS.contains(&request.uri().path());
+        if !reads && !is_form && !session.has_shown_csrf(request.headers()) {
+            let message = format!(
+                "a request with a cookie that changes something must carry the header {CSRF_HEADER}; programs show a \
+                 token instead"
+            );
+            return Err(Failure::new(failure::FORBIDDEN, message));
+        }
+        let caller = caller("token", &bearer.name);
+        Ok(Visitor { caller, scopes: bearer.scopes, shown: true, session: Some(session) })
+    }
+
+    /// The session of a request, whose token is still good.
+    fn signed_in(&self, headers: &HeaderMap, authority: &str) -> Option<(Session, Bearer)> {
+        let name = cookie_name("session", authority, self.gateway.settings.doors.tls.is_some());
+        let (session, token) = self.gateway.console.sessions.find(headers, &name, clock::unix_seconds())?;
+        let tokens = self.gateway.tokens.as_ref()?;
+        let bearer = tokens.find_hash(&token, self.gateway.started.elapsed(), clock::unix_seconds())?;
+        Some((session, bearer))
     }
 
     /// Reads a body, of at most so many bytes.
@@ -144,7 +180,7 @@ impl Guard {
 }
 
 /// Where a request says that it goes.
-fn authority(headers: &HeaderMap, uri: &Uri) -> String {
+pub fn authority(headers: &HeaderMap, uri: &Uri) -> String {
     let said = headers.get(HOST).and_then(|host| host.to_str().ok());
     said.or_else(|| uri.authority().map(axum::http::uri::Authority::as_str))
         .unwrap_or_default()
@@ -214,12 +250,13 @@ fn decorated(mut response: Response<Body>, origin: Option<HeaderValue>) -> Respo
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // Pages of the console have policies of their own.
+    headers.entry(REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
     let policy = HeaderValue::from_static("default-src 'none'; style-src 'self'; frame-ancestors 'none'");
-    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
     if let Some(origin) = origin {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(VARY, HeaderValue::from_static("origin"));
+        headers.append(VARY, HeaderValue::from_static("origin"));
     }
     response
 }
@@ -287,8 +324,14 @@ mod tests {
                 webhooks: Vec::new(),
             };
             let network = engine::types::Digest([1; 32]);
-            let settings =
-                crate::Settings { doors, network, chains: Vec::new(), describe: |_| serde_json::Value::Null };
+            let words = crate::Words {
+                fields: |_| serde_json::Value::Null,
+                line: |_| String::new(),
+                decision: |_| String::new(),
+                proposal: |_| serde_json::Value::Null,
+                charter: |_| serde_json::Value::Null,
+            };
+            let settings = crate::Settings { doors, network, genesis: None, words };
             let host: Arc<dyn crate::Host> = Arc::new(Nowhere);
             let desk = crate::desk::Desk::open(&host);
             let guard = Arc::new(Guard::new(Arc::new(Gateway::new(settings, desk).unwrap())));

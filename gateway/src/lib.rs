@@ -1,9 +1,10 @@
-//! The ledger over HTTP: JSON-RPC 2.0, REST and streams of events, for programs that speak no QUIC; and metrics.
+//! The ledger over HTTP: JSON-RPC 2.0, REST and streams of events, for programs that speak no QUIC; metrics; and a
+//! console for people.
 //!
 //! ```text
-//! HTTP/1.1, HTTP/2, TLS ─▶ guard ─▶ rpc │ rest │ streams │ metrics ─▶ gateway ─▶ desk ─▶ Host: the node
-//!                            │                      │                                     ├─ Remote: over the client protocol
-//!                            └─ tokens       operations: one table of them                └─ in the node's own process
+//! HTTP/1.1, HTTP/2, TLS ─▶ guard ─▶ rpc │ rest │ streams │ metrics │ console ─▶ gateway ─▶ desk ─▶ Host: the node
+//!                            │                      │                                ├─ Remote: over the client protocol
+//!                            └─ tokens       operations: one table of them           └─ in the node's own process
 //! ```
 //!
 //! Invariants:
@@ -31,6 +32,7 @@ mod nearest;
 mod numbers;
 mod failure;
 mod streams;
+mod console;
 mod webhooks;
 mod metrics;
 mod meters;
@@ -41,6 +43,6 @@ mod desk;
 pub use host::{Boxed, EventReceiver, EventSender, Gone, Host, Listen, NotRead, Speak, Talk, events};
 pub use remote::Remote;
 pub use serve::{Running, Share, StartError, THREAD_NAME, start};
-pub use settings::{Doors, DoorsError, Settings, TlsFiles};
+pub use settings::{Doors, DoorsError, Settings, TlsFiles, Words};
 pub use tokens::{Listed, Scope, Scopes, TokenError, TokenFile};
 pub use webhooks::{NoWebhook, Webhook};

@@ -20,6 +20,8 @@ pub enum Door {
     Rpc,
     /// REST.
     Rest,
+    /// The console.
+    Console,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -76,6 +78,7 @@ impl Meters {
         let door = match door {
             Door::Rpc => "rpc",
             Door::Rest => "rest",
+            Door::Console => "console",
         };
         self.calls.get_or_create(&Call { door, operation }).inc();
         self.seconds.get_or_create(&AtDoor { door }).observe(took.as_secs_f64());

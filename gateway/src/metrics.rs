@@ -37,29 +37,43 @@ const BOUNDS: [f64; 12] = [0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3,
 /// What a node answers to the question for its counters, as far as it is read here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Counted {
-    totals: BTreeMap<String, u64>,
-    refused: BTreeMap<String, u64>,
+pub struct Counted {
+    /// Counters by name.
+    pub totals: BTreeMap<String, u64>,
+    /// Refused transactions by reason.
+    pub refused: BTreeMap<String, u64>,
     offences: BTreeMap<String, u64>,
-    stages_us: BTreeMap<String, Stage>,
+    /// Times in stages, by name.
+    pub stages_us: BTreeMap<String, Stage>,
     bytes: BTreeMap<String, u64>,
-    gauges: BTreeMap<String, f64>,
-    chains: Vec<Chain>,
-    links: Vec<Link>,
+    /// How machine and process are, by name.
+    pub gauges: BTreeMap<String, f64>,
+    /// What each chain has, ascending.
+    pub chains: Vec<Chain>,
+    /// How the link to each peer is.
+    pub links: Vec<Link>,
 }
 
+/// How long transactions were in a stage, since the start of the node.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Stage {
-    buckets: Vec<(u64, u64)>,
+pub struct Stage {
+    /// Median, microseconds.
+    pub p50: u64,
+    /// 99th percentile, microseconds.
+    pub p99: u64,
+    /// (microseconds, transactions) for every bucket that has some.
+    pub buckets: Vec<(u64, u64)>,
 }
 
 /// What is told of one chain: each is a series.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Chain {
-    chain: u32,
-    pending: u64,
+pub struct Chain {
+    /// The chain.
+    pub chain: u32,
+    /// Transactions in its mempool.
+    pub pending: u64,
     accounts: u64,
     rows: u64,
     issued: u64,
@@ -70,23 +84,34 @@ struct Chain {
 /// What is told of the link to one peer: each is a series.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Link {
-    peer: u16,
-    connected: bool,
-    sent_bytes: u64,
-    received_bytes: u64,
-    rtt_us: u64,
-    lost_packets: u64,
-    queued_bytes: u64,
+pub struct Link {
+    /// The peer.
+    pub peer: u16,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// Bytes sent to it on this connection.
+    pub sent_bytes: u64,
+    /// Bytes received from it on this connection.
+    pub received_bytes: u64,
+    /// Microseconds of a round trip.
+    pub rtt_us: u64,
+    /// Packets that were lost on the way to it.
+    pub lost_packets: u64,
+    /// Bytes that wait for it.
+    pub queued_bytes: u64,
 }
 
 /// Everything that is told of a node at one moment.
 #[derive(Debug)]
-struct Sample {
-    counted: Counted,
-    status: StatusAnswer,
-    as_of: AsOf,
-    now: u64,
+pub struct Sample {
+    /// What it has counted.
+    pub counted: Counted,
+    /// How it is.
+    pub status: StatusAnswer,
+    /// The height of the status.
+    pub as_of: AsOf,
+    /// Seconds since the Unix epoch.
+    pub now: u64,
 }
 
 /// Totals of the node that are states, not counts.
@@ -118,7 +143,11 @@ pub async fn answer(gateway: &Gateway, headers: &HeaderMap) -> Response<Body> {
     response
 }
 
-async fn sample(gateway: &Gateway) -> Result<Sample, crate::failure::Failure> {
+/// Asks the node how it is.
+///
+/// # Errors
+/// It cannot be reached, or says something else.
+pub async fn sample(gateway: &Gateway) -> Result<Sample, crate::failure::Failure> {
     let unread = |error: serde_json::Error| {
         crate::failure::Failure::new(
             crate::failure::INTERNAL,
@@ -416,7 +445,9 @@ mod tests {
             chains: (0..256).map(|chain| Chain { chain, ..Chain::default() }).collect(),
             links: (0..15).map(|peer| Link { peer, connected: true, ..Link::default() }).collect(),
             stages_us: (0..8)
-                .map(|at| (format!("s{at}"), Stage { buckets: vec![(1, 1), (1 << 40, 2)] }))
+                .map(|at| {
+                    (format!("s{at}"), Stage { buckets: vec![(1, 1), (1 << 40, 2)], ..Stage::default() })
+                })
                 .collect(),
             refused: (0..64).map(|at| (format!("r{at}"), 1)).collect(),
             ..Counted::default()

@@ -17,6 +17,7 @@ use crate::host::Boxed;
 use crate::tokens::Scope;
 
 mod asking;
+mod governing;
 mod proving;
 mod rehearsing;
 mod submitting;
@@ -403,6 +404,57 @@ pub static OPERATIONS: &[Operation] = &[
             PROOF,
         ],
         run: |gateway, _, arguments| Box::pin(asking::chain(gateway, arguments)),
+    },
+    Operation {
+        name: "charter",
+        verb: Verb::Get,
+        path: "/v1/chains/{chain}/charter",
+        scope: Scope::Read,
+        about: "What is in effect on a chain: who may do what there, and the caps.",
+        parameters: &[CHAIN, MIN_HEIGHT],
+        answer: &[
+            AS_OF,
+            VIEW,
+            ON_CHAIN,
+            maybe(
+                "charter",
+                "object",
+                "It, as `millrace query chain --json` has it. It is missing where the genesis alone says it, and this \
+                 gateway does not have that.",
+            ),
+        ],
+        run: |gateway, _, arguments| Box::pin(governing::charter(gateway, arguments)),
+    },
+    Operation {
+        name: "governance",
+        verb: Verb::Get,
+        path: "/v1/governance",
+        scope: Scope::Read,
+        about: "Who decides about chains and validators, what is proposed, and what takes effect when.",
+        parameters: &[
+            query("from", Form::Bytes32, "Where to go on: the member `next` of the page before."),
+            MIN_HEIGHT,
+        ],
+        answer: &[
+            AS_OF,
+            VIEW,
+            maybe("chain", "integer", "The chain that decides; missing where the network has none."),
+            maybe("version", "integer", "The version of the set of administrators."),
+            maybe(
+                "administrators",
+                "array",
+                "Their accounts; missing where only a genesis says it that is not here.",
+            ),
+            maybe("threshold", "integer", "How many of them must approve."),
+            field(
+                "proposals",
+                "array",
+                "In the order of their names, each with its decision, approvals and `state`: open, decided (and in effect \
+                 from a height, or the next epoch, on), in_effect, expired or void.",
+            ),
+            maybe("next", "string", "Where to go on, if there are more."),
+        ],
+        run: |gateway, _, arguments| Box::pin(governing::governance(gateway, arguments)),
     },
     Operation {
         name: "attestation",

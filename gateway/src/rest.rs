@@ -142,7 +142,8 @@ pub fn nowhere(path: &str) -> Response<Body> {
 /// A path that takes another method.
 pub fn wrong_method(path: &str) -> Response<Body> {
     let mut response = failed(&Failure::new(failure::WRONG_METHOD, "this path takes another method of HTTP"));
-    let is_posted = path == "/rpc" || OPERATIONS.iter().any(|of| of.verb == Verb::Post && of.path == path);
+    let is_posted = matches!(path, "/rpc" | "/sign-out")
+        || OPERATIONS.iter().any(|of| of.verb == Verb::Post && of.path == path);
     let allow = if is_posted { "POST" } else { "GET, HEAD" };
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     response

@@ -41,7 +41,7 @@ use crate::settings::{DoorsError, Settings, TlsFiles};
 use crate::streams;
 use crate::tokens::{Scope, TokenError};
 use crate::watched::Watched;
-use crate::{metrics, openapi, rpc, webhooks};
+use crate::{console, metrics, openapi, rpc, webhooks};
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
@@ -148,6 +148,7 @@ pub fn start(settings: Settings, host: Arc<dyn Host>, share: Share) -> Result<Ru
     if !hooks.is_empty() {
         tokio::spawn(webhooks::run(gateway.clone(), hooks));
     }
+    tokio::spawn(console::run(gateway.clone()));
     let router = router(&gateway);
     let places = Arc::new(Semaphore::new(share.connections));
     for listener in listeners {
@@ -242,6 +243,7 @@ fn router(gateway: &Arc<Gateway>) -> Router {
     let behind = Arc::new(Guard::new(gateway.clone()));
     let state = Doors { gateway: gateway.clone(), guard: behind.clone() };
     let mut router = Router::new()
+        .merge(console::routes())
         .route("/rpc", post(json_rpc))
         .route("/openapi.json", get(described))
         .route("/docs", get(|request: Request| fixed(request, "text/html; charset=utf-8", openapi::page())))
@@ -264,7 +266,7 @@ fn router(gateway: &Arc<Gateway>) -> Router {
         router = router.route(operation.path, on(filter, handler));
     }
     router
-        .fallback(|request: Request| async move { rest::nowhere(request.uri().path()) })
+        .fallback(console::lost)
         .method_not_allowed_fallback(
             |request: Request| async move { rest::wrong_method(request.uri().path()) },
         )
@@ -272,22 +274,25 @@ fn router(gateway: &Arc<Gateway>) -> Router {
         .with_state(state)
 }
 
+/// What handlers share.
 #[derive(Clone)]
-struct Doors {
-    gateway: Arc<Gateway>,
-    guard: Arc<Guard>,
+pub struct Doors {
+    /// The gateway.
+    pub gateway: Arc<Gateway>,
+    /// What stands before it, and reads bodies.
+    pub guard: Arc<Guard>,
 }
 
 impl Doors {
     /// Counts a failure, and answers with it.
-    fn fail(&self, failure: &Failure) -> Response<Body> {
+    pub fn fail(&self, failure: &Failure) -> Response<Body> {
         self.gateway.meters.failed(failure.kind);
         failed(failure)
     }
 }
 
 /// Who the guard has found.
-fn visitor(request: &Request) -> Visitor {
+pub fn visitor(request: &Request) -> Visitor {
     *request.extensions().get().expect("the guard lets nobody past without it")
 }
 
@@ -348,7 +353,8 @@ async fn described(request: Request) -> Response<Body> {
     tagged(request.headers(), StatusCode::OK, JSON, bytes)
 }
 
-fn fixed(request: Request, content: &'static str, text: String) -> impl Future<Output = Response<Body>> {
+/// A text that is always the same.
+pub fn fixed(request: Request, content: &'static str, text: String) -> impl Future<Output = Response<Body>> {
     std::future::ready(tagged(request.headers(), StatusCode::OK, content, text.into_bytes()))
 }
 

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use engine::types::{ChainId, Digest, Transaction};
+use engine::types::{Charter, Decision, Digest, Genesis, ProposalRecord, Transaction};
 use serde_json::Value;
 
 use crate::tokens::Scopes;
@@ -44,10 +45,25 @@ pub struct Settings {
     pub doors: Doors,
     /// The network.
     pub network: Digest,
-    /// The chains of its genesis, as far as they are known.
-    pub chains: Vec<ChainId>,
-    /// Says what a transaction means, as fields of an object.
-    pub describe: fn(&Transaction) -> Value,
+    /// Its genesis, where that is at hand.
+    pub genesis: Option<Arc<Genesis>>,
+    /// What says in words, and as fields, what was signed.
+    pub words: Words,
+}
+
+/// What says what was signed.
+#[derive(Clone, Copy)]
+pub struct Words {
+    /// What a transaction means, as fields of an object.
+    pub fields: fn(&Transaction) -> Value,
+    /// The same in a line of English.
+    pub line: fn(&Transaction) -> String,
+    /// A decision of administrators in a line of English.
+    pub decision: fn(&Decision) -> String,
+    /// A proposal, and how far it is, as fields of an object.
+    pub proposal: fn(&ProposalRecord) -> Value,
+    /// What is in effect on a chain, as fields of an object.
+    pub charter: fn(&Charter) -> Value,
 }
 
 /// Doors that would be open by mistake.

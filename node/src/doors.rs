@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use engine::types::{ChainId, Digest, Genesis, Transaction};
-use gateway::{Doors, Host, Remote, Running, Settings, Share, TlsFiles, TokenFile};
+use engine::types::{Digest, Genesis, Transaction};
+use gateway::{Doors, Host, Remote, Running, Settings, Share, TlsFiles, TokenFile, Words};
 use serde_json::{Value, json};
 
 use crate::cli::{GatewayArgs, TokenCommand, print_json, rows};
@@ -34,7 +34,7 @@ const GUESTS: usize = 2;
 /// They cannot be opened.
 pub fn open(config: &Config, here: Arc<dyn Host>) -> Result<Option<Running>> {
     let Some(doors) = &config.gateway else { return Ok(None) };
-    let settings = settings(doors.clone(), *config.genesis.network(), Some(&config.genesis));
+    let settings = settings(doors.clone(), *config.genesis.network(), Some(config.genesis.clone()));
     let share = Share { count: GUESTS, begin: after_the_validator, connections: connections() };
     let running = gateway::start(settings, here, share)?;
     told(&running);
@@ -46,10 +46,15 @@ fn told(running: &Running) {
     tracing::info!(http = addresses.join(", "), "the gateway is open");
 }
 
-fn settings(doors: Doors, network: Digest, genesis: Option<&Genesis>) -> Settings {
-    let chains = genesis.into_iter().flat_map(|genesis| genesis.chains().iter().map(|chain| chain.id));
-    let chains: Vec<ChainId> = chains.collect();
-    Settings { doors, network, chains, describe }
+fn settings(doors: Doors, network: Digest, genesis: Option<Arc<Genesis>>) -> Settings {
+    let words = Words {
+        fields: describe,
+        line: query::print::says,
+        decision: query::decisions::decision,
+        proposal: query::decisions::proposal_fields,
+        charter: query::decisions::charter_fields,
+    };
+    Settings { doors, network, genesis, words }
 }
 
 /// What a transaction says, as `millrace query transaction --json` has it.
@@ -104,7 +109,7 @@ pub fn serve(args: &GatewayArgs) -> Result<bool> {
     doors.check()?;
     let network = args.node.network.as_deref().map(Network::load).transpose()?;
     let remote = whom(args, network.as_ref())?;
-    let settings = settings(doors, remote.network, network.as_ref().map(|network| &*network.genesis));
+    let settings = settings(doors, remote.network, network.as_ref().map(|network| network.genesis.clone()));
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     println!("the gateway calls {}", remote.address);
     let share = Share { count: threads, begin: || {}, connections: connections() };

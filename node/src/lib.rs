@@ -24,5 +24,6 @@ pub mod archive;
 pub mod backup;
 pub mod verify;
 pub mod bench;
+pub mod demo;
 pub mod kernels;
 pub mod cli;

@@ -34,13 +34,13 @@ pub(super) fn read<T: DeserializeOwned>(answer: &RawAnswer) -> Result<T, Failure
     })
 }
 
-async fn ask<T: DeserializeOwned>(gateway: &Gateway, query: Query) -> Result<(AsOf, T), Failure> {
+pub(super) async fn ask<T: DeserializeOwned>(gateway: &Gateway, query: Query) -> Result<(AsOf, T), Failure> {
     let answer = gateway.desk.ask(query).await?;
     Ok((answer.as_of, read(&answer)?))
 }
 
 /// The members of an answer, and which height it speaks of.
-fn view(as_of: AsOf, mut value: Value) -> Reply {
+pub(super) fn view(as_of: AsOf, mut value: Value) -> Reply {
     value["as_of"] = json!(as_of);
     value["view"] = "latest".into();
     Reply::ok(value)
@@ -70,7 +70,7 @@ pub(super) async fn transaction(gateway: &Gateway, arguments: &Arguments) -> Res
 fn said(gateway: &Gateway, packet: &str) -> Value {
     let bytes = hex::decode(packet).unwrap_or_default();
     Transaction::from_bytes(&bytes)
-        .map_or(Value::Null, |transaction| (gateway.settings.describe)(&transaction))
+        .map_or(Value::Null, |transaction| (gateway.settings.words.fields)(&transaction))
 }
 
 pub(super) async fn account(gateway: &Gateway, arguments: &Arguments) -> Result<Reply, Failure> {
@@ -185,7 +185,7 @@ fn chain_value(entry: &ChainEntry) -> Value {
     })
 }
 
-async fn own_row(gateway: &Gateway, chain: ChainId) -> Result<(AsOf, RowAnswer), Failure> {
+pub(super) async fn own_row(gateway: &Gateway, chain: ChainId) -> Result<(AsOf, RowAnswer), Failure> {
     ask(gateway, Query::Row { chain, key: OWN_CHAIN_KEY }).await
 }
 
@@ -207,8 +207,9 @@ pub(super) async fn chains(gateway: &Gateway) -> Result<Reply, Failure> {
     }
     // No block says it yet, so each chain of the genesis is asked for.
     let mut chains = Vec::new();
-    for chain in &gateway.settings.chains {
-        let (at, answer) = own_row(gateway, *chain).await?;
+    let genesis = gateway.settings.genesis.iter().flat_map(|genesis| genesis.chains());
+    for chain in genesis {
+        let (at, answer) = own_row(gateway, chain.id).await?;
         chains.push(chain_value(&answer.proof.chain.entry));
         as_of = at;
     }

@@ -25,7 +25,7 @@ pub(super) fn decode(gateway: &Gateway, arguments: &Arguments) -> Result<Reply, 
         "nonce": transaction.nonce(),
         "expiry": transaction.expiry(),
         "packets": transaction.run().packets().len(),
-        "said": (gateway.settings.describe)(&transaction),
+        "said": (gateway.settings.words.fields)(&transaction),
     })))
 }
 

@@ -13,7 +13,7 @@ const LAST_WORDS: Duration = Duration::from_millis(700);
 
 /// Whether a signal has come that ends this command.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Interrupt(Arc<OnceLock<Signal>>);
+pub(crate) struct Interrupt(Arc<OnceLock<Signal>>);
 
 impl Interrupt {
     /// Waits for a signal on a thread of its own. If the command has not ended soon after one, `clean_up` is called and
@@ -21,7 +21,7 @@ impl Interrupt {
     ///
     /// # Errors
     /// The operating system gives no thread.
-    pub(super) fn watch(clean_up: impl FnOnce() + Send + 'static) -> Result<Self> {
+    pub(crate) fn watch(clean_up: impl FnOnce() + Send + 'static) -> Result<Self> {
         let interrupt = Self::default();
         let noted = interrupt.clone();
         let watch = move || {
@@ -36,12 +36,12 @@ impl Interrupt {
     }
 
     /// The signal, if one has come.
-    pub(super) fn signal(&self) -> Option<Signal> {
+    pub(crate) fn signal(&self) -> Option<Signal> {
         self.0.get().copied()
     }
 
     /// Ends the process as a signal demands, if one has come.
-    pub(super) fn end_if_asked(&self) {
+    pub(crate) fn end_if_asked(&self) {
         if let Some(signal) = self.signal() {
             self.end(signal);
         }

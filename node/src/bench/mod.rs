@@ -38,7 +38,7 @@ mod watch;
 
 use interrupt::Interrupt;
 use targets::LoadTarget;
-use testbed::Testbed;
+pub(crate) use testbed::Testbed;
 use watch::{Sampler, Watcher, Window};
 
 /// How long the validators may take to agree on a height after the load.

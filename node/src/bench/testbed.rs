@@ -1,4 +1,4 @@
-//! The network that a benchmark runs on: its directory and its processes, none of which outlives it.
+//! The network that a benchmark or a demonstration runs on: its directory and its processes, none of which outlives it.
 //!
 //! ```text
 //! dropped, panicked ──> processes killed, temporary directory removed
@@ -53,7 +53,7 @@ impl Cleanup {
 
 /// A running network that belongs to this process.
 #[derive(Debug)]
-pub(super) struct Testbed {
+pub(crate) struct Testbed {
     pub network: Network,
     pub interrupt: Interrupt,
     /// In the order of the validators; none once it is stopped or has ended.
@@ -63,10 +63,10 @@ pub(super) struct Testbed {
 
 impl Testbed {
     /// Makes a network in `data`, or in a temporary directory that is removed afterwards unless it is kept.
-    pub(super) fn build(data: Option<&Path>, keep: bool, options: &InitOptions) -> Result<Self> {
+    pub(crate) fn build(data: Option<&Path>, keep: bool, options: &InitOptions) -> Result<Self> {
         let path = match data {
             Some(path) => path.to_owned(),
-            None => temporary().context("cannot make a temporary directory")?,
+            None => temporary(&options.name).context("cannot make a temporary directory")?,
         };
         let directory = BenchDirectory { path: path.clone(), temporary: data.is_none() && !keep };
         let cleanup = Arc::new(Mutex::new(Cleanup { pids: Vec::new(), directory: Some(directory) }));
@@ -92,7 +92,7 @@ impl Testbed {
     }
 
     /// Starts all validators and waits until they answer. Call it on the thread that outlives them.
-    pub(super) fn start(&mut self) -> Result<()> {
+    pub(crate) fn start(&mut self) -> Result<()> {
         let executable = std::env::current_exe().context("cannot find this executable")?;
         let mut started = Vec::new();
         for member in &self.network.members {
@@ -107,12 +107,12 @@ impl Testbed {
     }
 
     /// The processes, in the order of the validators.
-    pub(super) fn pids(&self) -> Vec<u32> {
+    pub(crate) fn pids(&self) -> Vec<u32> {
         self.processes.iter().flatten().map(ValidatorProcess::pid).collect()
     }
 
     /// Those that have ended by themselves: which, and why.
-    pub(super) fn take_dead(&mut self) -> Vec<(usize, ProcessError)> {
+    pub(crate) fn take_dead(&mut self) -> Vec<(usize, ProcessError)> {
         let mut dead = Vec::new();
         for (at, slot) in self.processes.iter_mut().enumerate() {
             if let Some(error) = slot.as_mut().and_then(|process| process.check().err()) {
@@ -125,7 +125,7 @@ impl Testbed {
     }
 
     /// Stops all validators, in good order.
-    pub(super) fn stop(&mut self) -> Result<(), ProcessError> {
+    pub(crate) fn stop(&mut self) -> Result<(), ProcessError> {
         let processes: Vec<_> = self.processes.iter_mut().filter_map(Option::take).collect();
         lock(&self.cleanup).pids.clear();
         processes.iter().for_each(ValidatorProcess::ask_to_stop);
@@ -133,7 +133,7 @@ impl Testbed {
     }
 
     /// Kills what runs and removes what is temporary.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         // They are killed and waited for.
         self.processes.clear();
         let mut cleanup = lock(&self.cleanup);
@@ -154,10 +154,10 @@ fn lock(cleanup: &Mutex<Cleanup>) -> MutexGuard<'_, Cleanup> {
 }
 
 /// A new directory that nobody else uses.
-fn temporary() -> io::Result<PathBuf> {
+fn temporary(name: &str) -> io::Result<PathBuf> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
-    let path = std::env::temp_dir().join(format!("millrace-bench-{}", hex::encode(random)));
+    let path = std::env::temp_dir().join(format!("millrace-{name}-{}", hex::encode(random)));
     fs::create_dir(&path)?;
     Ok(path)
 }

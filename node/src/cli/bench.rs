@@ -1,4 +1,4 @@
-//! What can be typed to measure a network.
+//! What can be typed to measure a network, and to look at one.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,38 @@ use clap::{Args, ValueEnum};
 use loadgen::Share;
 
 use super::{Named, Storage, Verify};
+
+/// Bring up a network to look at, with some load, and say where its console is.
+///
+/// Makes a network in a temporary directory, starts its validators as processes of
+/// their own, and has a client at each pay, also between chains, and register
+/// fingerprints. Open the printed address in a browser. Ctrl-C stops all of it and
+/// removes the directory.
+///
+/// Examples:
+///   millrace demo
+///   millrace demo --validators 7 --pause-ms 20
+///   millrace demo --base-port 7400
+///
+/// Exit codes: 0 stopped when asked; 1 a validator did not start; 2 the directory or
+/// a port cannot be used; 130, 143 stopped before it was up, or too slowly.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct DemoArgs {
+    /// How many validators.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=32))]
+    pub validators: u16,
+    /// How long each client pauses between its verdict and its next transaction; 0 sends none.
+    #[arg(long, default_value_t = 100, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    pub pause_ms: u64,
+    /// Validator i takes the ports PORT + 2i and PORT + 2i + 1, its console the TCP port of the second number; without
+    /// it, ports that are free.
+    #[arg(long, value_name = "PORT")]
+    pub base_port: Option<u16>,
+    /// Make the network here, and leave it.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
 
 /// Measure a network of validators on this machine, then audit what it wrote.
 ///

@@ -42,7 +42,7 @@ pub use alarm::{AlarmCommand, SilenceArgs, SilencesArgs, UnsilenceArgs};
 pub use archive::ArchiveArgs;
 pub use attest::{AttestArgs, FingerprintArgs, RevokeArgs};
 pub use backup::{BackupArgs, RestoreArgs};
-pub use bench::{BenchArgs, LoadArgs, Rate, Workload};
+pub use bench::{BenchArgs, DemoArgs, LoadArgs, Rate, Workload};
 pub use chain::{
     AdministratorsArgs, AdmitArgs, ApproveArgs, BurnArgs, ChainCommand, ChainListArgs, ChainRulesArgs,
     CloseChainArgs, CreateArgs, IssueArgs, Leaver, MembersListArgs, PauseArgs, ProposalArgs, ProposalsArgs,
@@ -100,6 +100,7 @@ fn versions() -> &'static str {
 /// `bench` prints is followed by an audit of the files on disk.
 ///
 /// First steps:
+///   millrace demo                            a network to look at, in a browser
 ///   millrace bench                           load, audit and a table
 ///   millrace network init /tmp/mill          keys, genesis, configurations
 ///   millrace network up /tmp/mill            start four validators
@@ -122,7 +123,7 @@ impl Cli {
     /// does a benchmark with its processes.
     #[must_use]
     pub fn ends_on_closed_pipe(&self) -> bool {
-        !matches!(self.command, Command::Bench(_) | Command::Node(_))
+        !matches!(self.command, Command::Bench(_) | Command::Demo(_) | Command::Node(_))
     }
 
     /// Whether the command itself waits for the signals that ask it to stop.
@@ -130,6 +131,7 @@ impl Cli {
     pub fn takes_signals(&self) -> bool {
         match &self.command {
             Command::Bench(_)
+            | Command::Demo(_)
             | Command::Load(_)
             | Command::Node(_)
             | Command::Gateway(_)
@@ -148,6 +150,7 @@ impl Cli {
 #[allow(missing_docs, reason = "the text of each argument struct is the manual; one here would replace it")]
 pub enum Command {
     Bench(BenchArgs),
+    Demo(DemoArgs),
     Node(NodeArgs),
     #[command(subcommand)]
     Network(NetworkCommand),

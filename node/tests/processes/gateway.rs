@@ -2,6 +2,7 @@
 //!
 //! The client here speaks HTTP/1.1 by hand, so that it can also speak it badly.
 
+mod console;
 mod door;
 
 use std::io::Write as _;
@@ -58,6 +59,7 @@ fn both_hosts_do_the_same() {
         pages_and_tables(door, account);
         bad_input(&testbed, door, account);
         streams(&testbed, door, account);
+        console::pages(&testbed, door, account);
         metrics(door);
     }
     // What was told at one door is told at the other, also after both validators have started again.

@@ -39,6 +39,11 @@ impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(of, _)| of == name).map(|(_, value)| value.as_str())
     }
+
+    /// The values of a header that may stand there more than once.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers.iter().filter(move |(of, _)| of == name).map(|(_, value)| value.as_str())
+    }
 }
 
 impl Door {
@@ -175,6 +180,14 @@ impl Stream {
         };
         let (id, name, data) = (field("id: "), field("event: "), field("data: "));
         Event { name, id, data: serde_json::from_str(&data).unwrap() }
+    }
+
+    /// What the next event of a name says, in a stream whose events have no ids.
+    pub fn next_named(&mut self, name: &str) -> Value {
+        let named = format!("event: {name}");
+        self.0.find(|line| *line == named).expect("the stream goes on");
+        let data = self.0.find_map(|line| line.strip_prefix("data: ").map(str::to_owned));
+        serde_json::from_str(&data.expect("an event has data")).unwrap()
     }
 }
 
