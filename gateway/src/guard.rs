@@ -31,6 +31,7 @@ use crate::gateway::{Gateway, Visitor};
 use crate::operations::Caller;
 use crate::rest::failed;
 use crate::settings::Doors;
+use crate::streams;
 use crate::tokens::PREFIX;
 
 /// Requests that are worked on at a time.
@@ -97,17 +98,13 @@ impl Guard {
     }
 
     fn visitor(&self, headers: &HeaderMap, peer: Option<SocketAddr>) -> Result<Visitor, Failure> {
-        let Some(shown) = headers.get(AUTHORIZATION) else {
+        let Some(shown) = shown(headers) else {
             let address = peer.map(|peer| peer.ip().to_canonical().to_string()).unwrap_or_default();
             let (caller, scopes) = (caller("address", &address), self.gateway.settings.doors.anonymous);
             return Ok(Visitor { caller, scopes, shown: false });
         };
         let wrong = |words: &str| Failure::new(failure::UNAUTHORIZED, words);
-        let token = shown.to_str().ok().and_then(|text| {
-            let (scheme, token) = text.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-        });
-        let token = token.filter(|token| token.starts_with(PREFIX) && token.len() <= TOKEN_BYTES_MAX);
+        let token = shown.filter(|token| token.starts_with(PREFIX) && token.len() <= TOKEN_BYTES_MAX);
         let token = token.ok_or_else(|| wrong("write Authorization: Bearer, and a token of this gateway"))?;
         let tokens = self.gateway.tokens.as_ref();
         let tokens = tokens.ok_or_else(|| wrong("this gateway has no tokens: leave out Authorization"))?;
@@ -141,6 +138,16 @@ impl Guard {
             }
         }
     }
+}
+
+/// The token that a request shows, or `Some(None)` where it shows something else. A page of a browser cannot set the
+/// header of a WebSocket, and names it among the protocols.
+fn shown(headers: &HeaderMap) -> Option<Option<&str>> {
+    let Some(shown) = headers.get(AUTHORIZATION) else { return streams::token(headers).map(Some) };
+    Some(shown.to_str().ok().and_then(|text| {
+        let (scheme, token) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    }))
 }
 
 /// Where a request says that it goes.

@@ -30,7 +30,7 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_same_bytes_are_submitted_until_something_is_heard() -> None:
-    replies = (None, PENDING, refusal(42, 503, "busy", retry_after_seconds=0), refusal(40, 409), COMMITTED)
+    replies = (None, PENDING, (502, {}), refusal(42, 503, "busy", retry_after_seconds=0), refusal(40, 409), COMMITTED)
     with Gateway(script(*replies)) as gateway, Client(gateway.url) as client:
         assert client.submit(SIGNED).status == "committed"
         assert [request.body for request in gateway.asked] == [SIGNED.bytes] * len(replies)

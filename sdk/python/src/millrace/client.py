@@ -15,6 +15,7 @@ from urllib.parse import quote
 from . import proof
 from .answers import Account, Attested, Block, Cursor, Found, Happening, Page, Receipt, height_of, member, whole
 from .errors import (
+    AnswerUnreadable,
     ApiError,
     Behind,
     ConnectionFailed,
@@ -266,14 +267,23 @@ class Client:
             except LinkBroken as broken:
                 error = ConnectionFailed(str(broken))
                 unheard = str(broken) if broken.sent else unheard
+            except AnswerUnreadable as strange:
+                error, unheard = strange, str(strange)
             except ApiError as failure:
                 error, after = failure, failure.retry_after
-                if failure.code not in _AGAIN:
-                    found = self._found(id) if unheard or failure.code in _PERHAPS_DONE else None
-                    if found is not None:
-                        return found
+                if failure.code in _AGAIN:
+                    unheard = str(failure) if failure.code in _MAYBE_TAKEN else unheard
+                elif not unheard and failure.code not in _PERHAPS_DONE:
                     raise
-                unheard = str(failure) if failure.code in _MAYBE_TAKEN else unheard
+                else:
+                    try:
+                        found = self._found(id)
+                    except (ConnectionFailed, Unavailable) as unknown:
+                        unheard = str(unknown)
+                    else:
+                        if found is None:
+                            raise
+                        return found
             self._next_endpoint(endpoint)
             self._rest(pause if after is None else after, deadline)
             pause = min(2 * pause, _PAUSE_MAX_SECONDS)

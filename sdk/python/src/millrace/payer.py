@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from .client import Client
-from .errors import ApiError, NonceWindowFull, Unheard
 from .answers import Receipt
+from .client import Client
+from .errors import ApiError, ConnectionFailed, NonceWindowFull, Unheard
 from .transactions import (
     LINKED,
     REGISTER,
@@ -113,9 +113,10 @@ class Payer:
         except ApiError as refused:
             self._give_back(nonce, is_spent=refused.code in _OTHERS_NONCES, learn=refused.code in _RELEARN)
             raise
-        except Unheard:
-            # It may be executed yet: its nonce stays under way until `again` hears.
+        except ConnectionFailed:
+            self._give_back(nonce, is_spent=False)
             raise
+        # What is unheard may be executed yet: its nonce stays under way until `again` hears.
         code = receipt.code or 0
         self._give_back(nonce, is_spent=code not in _NOT_SPENT, learn=code in _RELEARN)
         return receipt
