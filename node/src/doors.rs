@@ -16,8 +16,10 @@ use crate::signals;
 use crate::validator::clock::Clock;
 
 mod monitor;
+mod support;
 
 pub use monitor::{Critical, monitor};
+pub use support::{HoldsSecret, support};
 
 /// How much a validator's own threads go before those of the gateway in its process.
 const NICENESS: libc::c_int = 10;

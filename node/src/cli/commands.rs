@@ -94,6 +94,7 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Gateway(args) => doors::serve(&args),
         Command::Token(command) => doors::token(&command),
         Command::Monitor(args) => doors::monitor(&args),
+        Command::Support(args) => doors::support(&args),
         Command::Archive(args) => archive::archive(&args),
         Command::Backup(args) => backup::make(&args),
         Command::Restore(args) => backup::put_back(&args),

@@ -1,4 +1,4 @@
-//! What can be typed about HTTP: a gateway, its tokens, and the monitor.
+//! What can be typed about HTTP: a gateway, its tokens, and the monitor; and the text for a bug report.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -164,4 +164,28 @@ pub struct MonitorArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Gather what a bug report needs into one text, without any secret.
+///
+/// It has the versions, the machine, the network, and of each validator that is on
+/// this machine its configuration without keys, tokens and webhooks, its status and
+/// counters, the last 200 lines of its log, and its files with their sizes. It is
+/// searched for every secret of the directory before it is written. Look at it
+/// before you send it: it has names and addresses.
+///
+/// Example:
+///   millrace support --network /tmp/mill --output support.txt
+///
+/// Exit codes: 0 done; 1 a log has a secret, and nothing was written; 2 the network
+/// cannot be read, or the file is there.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct SupportArgs {
+    /// The network's directory, as `network init` made it.
+    #[arg(long, value_name = "DIR")]
+    pub network: PathBuf,
+    /// The file to make.
+    #[arg(long, value_name = "FILE", default_value = "support.txt")]
+    pub output: PathBuf,
 }
