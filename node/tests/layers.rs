@@ -24,11 +24,13 @@ const LAYERS: [(&str, &[&str]); 14] = [
 
 /// Foreign crate (or family, ending in `*`) and the only crates of ours that may depend on it. `benches` comes to some
 /// doors to race what lies behind them.
-const DOORS: [(&str, &[&str]); 14] = [
+const DOORS: [(&str, &[&str]); 16] = [
     ("axum*", &["gateway"]),
     ("hyper*", &["gateway"]),
     ("prometheus-client", &["gateway"]),
     ("tokio-rustls", &["gateway"]),
+    ("rustls-native-certs", &["gateway"]),
+    ("ratatui*", &["node"]),
     ("quinn*", &["net"]),
     ("rustls", &["net"]),
     ("rcgen", &["net"]),

@@ -48,7 +48,8 @@ pub use chain::{
 pub use commands::{exit_code, reasons, run};
 pub(crate) use commands::{genesis_beside, genesis_file_beside, progress_bar};
 pub use gateway::{
-    GatewayArgs, ListTokensArgs, MonitorArgs, NewTokenArgs, RevokeTokenArgs, Scoped, SupportArgs, TokenCommand,
+    GatewayArgs, ListTokensArgs, MonitorArgs, NewTokenArgs, RevokeTokenArgs, Scoped, SupportArgs,
+    TokenCommand, TopArgs,
 };
 pub use keys::{DeriveKeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs, ProtectionArgs, ShowKeyArgs};
 pub use output::OutputError;
@@ -167,6 +168,7 @@ pub enum Command {
     #[command(subcommand)]
     Token(TokenCommand),
     Monitor(MonitorArgs),
+    Top(TopArgs),
     Support(SupportArgs),
     Archive(ArchiveArgs),
     Backup(BackupArgs),

@@ -69,7 +69,8 @@ fn gathered(network: &Network) -> String {
     let memory = machine::memory().map(|memory| json!({ "available": memory.available, "of": memory.of }));
     let threads = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     section(&mut text, "versions", versions());
-    let machine = json!({ "kernel": read("/proc/sys/kernel/osrelease"), "threads": threads, "memory": memory });
+    let machine =
+        json!({ "kernel": read("/proc/sys/kernel/osrelease"), "threads": threads, "memory": memory });
     section(&mut text, "this machine", &pretty(&machine));
     let genesis = &network.genesis;
     let chains = genesis.chains().iter().map(|chain| json!({ "chain": chain.id, "kind": chain.kind.name() }));
@@ -124,7 +125,8 @@ fn configuration(file: &Path) -> String {
 
 fn redact(name: &str, value: &mut toml::Value) {
     let is_public = name == "public_key";
-    let is_secret = ["key", "secret", "token", "pass", "webhook", "seed"].iter().any(|word| name.contains(word));
+    let is_secret =
+        ["key", "secret", "token", "pass", "webhook", "seed"].iter().any(|word| name.contains(word));
     match value {
         _ if is_secret && !is_public => *value = LEFT_OUT.into(),
         toml::Value::Table(table) => table.iter_mut().for_each(|(name, value)| redact(name, value)),
@@ -202,7 +204,8 @@ fn holds(text: &str, secret: &[u8]) -> bool {
     let said = String::from_utf8_lossy(secret);
     let words = said.split(|letter: char| !letter.is_ascii_alphanumeric() && !"+/=_".contains(letter));
     let mut words = words.filter(|word| word.len() >= SECRET_WORD_MIN && !is_known(word));
-    words.any(|word| text.contains(word)) || (secret.len() >= SECRET_WORD_MIN && text.contains(&hex::encode(secret)))
+    words.any(|word| text.contains(word))
+        || (secret.len() >= SECRET_WORD_MIN && text.contains(&hex::encode(secret)))
 }
 
 /// Words of key files that are no secret: digits alone are times and numbers.

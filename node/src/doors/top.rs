@@ -211,7 +211,10 @@ impl Page {
             match &seen.told {
                 None => {}
                 Some(Told { said: Err(error), .. }) => {
-                    found.push((Severity::Critical, format!("{}: cannot be reached: {}", seen.name, plain(error))));
+                    found.push((
+                        Severity::Critical,
+                        format!("{}: cannot be reached: {}", seen.name, plain(error)),
+                    ));
                 }
                 Some(Told { said: Ok((_, status)), .. }) => {
                     let line = |alarm: &client::answers::AlarmAnswer| {
@@ -236,7 +239,13 @@ fn row(place: usize, seen: &Seen) -> Row<'_> {
         Some(Told { said: Ok((as_of, status)), .. }) => {
             let behind = as_of.behind.map_or_else(|| "?".to_owned(), |blocks| blocks.to_string());
             let rate = seen.rate.map_or_else(String::new, |rate| format!("{rate:.1}"));
-            let rest = [behind, rate, status.peers.len().to_string(), status.pending.to_string(), seen.address.clone()];
+            let rest = [
+                behind,
+                rate,
+                status.peers.len().to_string(),
+                status.pending.to_string(),
+                seen.address.clone(),
+            ];
             (rest, status.alarms.iter().map(|alarm| alarm.severity).max())
         }
     };

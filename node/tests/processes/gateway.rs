@@ -47,6 +47,11 @@ fn submission(packet: &Packet, more: &Value) -> Value {
     call
 }
 
+/// What a submission says that waits for as long as it may: the machine can be busy.
+fn patient() -> Value {
+    json!({ "timeout_ms": 60_000 })
+}
+
 #[test]
 fn both_hosts_do_the_same() {
     let testbed = network();
@@ -71,7 +76,7 @@ fn both_hosts_do_the_same() {
 fn receipts(testbed: &Testbed, door: &Door, account: u64) {
     let packet = transfer(testbed, account, (0, 5));
     let id = packet.id(testbed.network.genesis.network()).to_string();
-    let committed = door.post("/v1/transactions", &submission(&packet, &json!({})));
+    let committed = door.post("/v1/transactions", &submission(&packet, &patient()));
     let receipt = json!({ "id": id, "status": "committed", "code": 0, "outcome": "applied" });
     assert_eq!((committed.status, committed.json.clone()), (200, receipt.clone()));
     let again = door.post("/v1/transactions", &submission(&packet, &json!({})));
@@ -84,7 +89,7 @@ fn receipts(testbed: &Testbed, door: &Door, account: u64) {
     let too_much = transfer(testbed, account, (1, 2_000_000));
     let dry = door.post("/v1/dry-run", &submission(&too_much, &json!({})));
     assert_eq!((&dry.json["would"], &dry.json["code"]), (&json!("fail"), &json!(7)));
-    let failed = door.post("/v1/transactions", &submission(&too_much, &json!({})));
+    let failed = door.post("/v1/transactions", &submission(&too_much, &patient()));
     assert_eq!((failed.status, &failed.json["status"]), (200, &json!("failed")));
     assert_eq!((&failed.json["outcome"], &failed.json["code"]), (&json!("insufficient_balance"), &json!(7)));
 
@@ -310,7 +315,7 @@ fn streams(testbed: &Testbed, door: &Door, account: u64) {
     let packet = transfer(testbed, account, (6, 5));
     let id = packet.id(testbed.network.genesis.network());
     let mut fate = door.stream(&format!("/v1/streams/fate?id={id}"), &[]);
-    assert_eq!(door.post("/v1/transactions", &submission(&packet, &json!({}))).status, 200);
+    assert_eq!(door.post("/v1/transactions", &submission(&packet, &patient())).status, 200);
     let told = fate.next_event();
     assert_eq!((&told.data["final"], &told.data["outcome"]), (&json!(true), &json!("applied")));
     let mut alarms = door.stream("/v1/streams/alarms", &[]);
@@ -335,7 +340,7 @@ fn sockets(testbed: &Testbed, door: &Door, account: u64) {
     let packet = transfer(testbed, account, (7, 5));
     let id = packet.id(testbed.network.genesis.network());
     let mut fate = door.socket(&format!("/v1/streams/fate?id={id}"), &[]).unwrap();
-    assert_eq!(door.post("/v1/transactions", &submission(&packet, &json!({}))).status, 200);
+    assert_eq!(door.post("/v1/transactions", &submission(&packet, &patient())).status, 200);
     assert_eq!(fate.next_event().data["final"], true);
     assert_eq!(fate.closed(), 1000, "nothing follows");
     let mut alarms = door.socket("/v1/streams/alarms", &[]).unwrap();

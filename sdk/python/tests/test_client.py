@@ -138,7 +138,9 @@ def test_each_event_is_given_out_once_over_streams_that_break() -> None:
     one = ": alive\n\n" + happening(5, 0) + happening(5, 1)
     # Told twice, cut off in the middle of an event, and ended with an error that passes.
     two = happening(5, 1) + happening(6, 0) + happening(6, 0) + "id: 7.1\nevent: happening\ndata: {"
-    three = happening(7, 0) + event("error", "", {"code": 1003, "name": "unavailable", "message": "", "retry_after_seconds": 0})
+    three = happening(7, 0) + event(
+        "error", "", {"code": 1003, "name": "unavailable", "message": "", "retry_after_seconds": 0}
+    )
     with Gateway(script(one, None, two, three, happening(6, 0) + happening(7, 1))) as gateway:
         stream = Client(gateway.url).happenings(1, start=Cursor(5, 0))
         assert [str(next(stream).at) for _ in range(5)] == ["5.0", "5.1", "6.0", "7.0", "7.1"]

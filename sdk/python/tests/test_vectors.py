@@ -51,9 +51,7 @@ def signed(case: dict[str, Any]) -> Signed:
         kind, payload = REGISTER, register(listed)
     else:
         kind, payload = REVOKE, revoke(case["revoked"], case["reason"])
-    envelope = Envelope(
-        kind, case["chain"], case["account"], *common, payload, case["key_version"], case["reference"]
-    )
+    envelope = Envelope(kind, case["chain"], case["account"], *common, payload, case["key_version"], case["reference"])
     return envelope.sign(key, case["network"])
 
 
@@ -194,7 +192,9 @@ def test_every_byte_of_a_proof_counts() -> None:
 
 def rows(text: str) -> list[list[str]]:
     """The cells of the lines of tables that begin with a number."""
-    cells = ([cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|"))
+    cells = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")
+    )
     return [row for row in cells if row[0].lstrip("-").isdigit()]
 
 

@@ -26,11 +26,12 @@ export function big(raw: unknown, name: string): bigint {
 
 /** The same of a value by itself. */
 export function bigOf(value: unknown): bigint {
-  if ((typeof value === "number" && Number.isSafeInteger(value)) || (typeof value === "string" && /^\d+$/.test(value))) {
+  // Up to 2^53, which is the last one that comes as a number.
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 2 ** 53) {
     return BigInt(value);
   }
-  if (value === 2 ** 53) {
-    return 2n ** 53n;
+  if (typeof value === "string" && /^\d+$/.test(value)) {
+    return BigInt(value);
   }
   throw new AnswerUnreadable(`${JSON.stringify(value)} stands where a whole number is expected`);
 }
@@ -285,7 +286,8 @@ export interface Page {
 /** Reads a page. */
 export function pageOf(raw: Raw): Page {
   const events = list(raw, "events").map((event) => happeningOf(event as Raw));
-  return { events, next: Cursor.parse(text(raw, "next")), atEnd: member(raw, "at_end") === true, height: heightOf(raw) };
+  const next = Cursor.parse(text(raw, "next"));
+  return { events, next, atEnd: member(raw, "at_end") === true, height: heightOf(raw) };
 }
 
 /** What a chain says of a fingerprint; its Merkle path is in `raw` and was not checked. */

@@ -278,19 +278,19 @@ export class Client {
   /**
    * Submits signed bytes, and the same bytes again until something is heard of them, here or elsewhere.
    *
-   * Answers a receipt that says `committed` or `failed`; with `wait: "accepted"` also `accepted`. Throws `Refused` where
-   * no validator takes it, and `Unheard` where the time is over and it may be in a block: then submit the same bytes
-   * again, and sign no others in their place.
+   * Answers a receipt that says `committed` or `failed`; with `wait: "accepted"` also `accepted`. Throws `Refused`
+   * where no validator takes it, and `Unheard` where the time is over and it may be in a block: then submit the same
+   * bytes again, and sign no others in their place.
    */
   async submit(transaction: Signed | Uint8Array, options: SubmitOptions = {}): Promise<Receipt> {
     const data = bytesOf(transaction);
     const id = "id" in transaction ? transaction.id : transactionId(data, await this.network());
     const deadline = Date.now() + (options.timeoutMs ?? 60_000);
     let unheard: string | undefined;
-    let error: Error = new ConnectionFailed("the time is over before anything was sent");
-    let pause = this.#pauseMs;
-    for (let left = deadline - Date.now(); left > 0; left = deadline - Date.now()) {
+    for (let pause = this.#pauseMs; ; pause = Math.min(2 * pause, PAUSE_MAX_MS)) {
       const endpoint = this.#choose();
+      const left = Math.max(0, deadline - Date.now());
+      let error: Error | undefined;
       const share = Math.min(left, this.#endpoints.length > 1 ? SLICE_MS : WAIT_MS_MAX);
       const query = {
         wait: options.wait ?? "committed",
@@ -330,10 +330,12 @@ export class Client {
         }
       }
       this.#giveUp(endpoint);
-      await rest(after === undefined ? pause : after * 1_000, deadline);
-      pause = Math.min(2 * pause, PAUSE_MAX_MS);
+      const wait = after === undefined ? pause : after * 1_000;
+      if (Date.now() + wait >= deadline) {
+        throw unheard === undefined && error !== undefined ? error : new Unheard(data, id, unheard ?? "");
+      }
+      await rest(wait, deadline);
     }
-    throw unheard === undefined ? error : new Unheard(data, id, unheard);
   }
 
   /** What became of a transaction; undefined if it is in no block, and an error if that cannot be asked. */

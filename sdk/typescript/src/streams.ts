@@ -157,8 +157,9 @@ export interface Gateways {
 /**
  * Follows a stream: where it breaks off, it goes on from where it was, here or at the next gateway.
  *
- * Throws `BelowRetention` where no gateway can go on from the cursor any more, other errors of the gateways as they are,
- * and `ConnectionFailed` after several attempts at each gateway that brought nothing. It ends when `signal` says so.
+ * Throws `BelowRetention` where no gateway can go on from the cursor any more, other errors of the gateways as they
+ * are, and `ConnectionFailed` after several attempts at each gateway that brought nothing. It ends when `signal` says
+ * so.
  */
 export async function* follow<T>(course: Course<T>, gateways: Gateways, signal?: AbortSignal): AsyncGenerator<T> {
   let failed = 0;

@@ -103,7 +103,8 @@ export function envelopeBody(envelope: Envelope): Uint8Array {
 
 /** Signs a transfer or an envelope for one network. */
 export async function sign(said: Transfer | Envelope, key: Signer, network: Hexed): Promise<Signed> {
-  const [body, payload] = "payload" in said ? [envelopeBody(said), said.payload] : [transferBody(said), new Uint8Array()];
+  const body = "payload" in said ? envelopeBody(said) : transferBody(said);
+  const payload = "payload" in said ? said.payload : new Uint8Array();
   const message = concat(fixed(network, 32, "a network id"), body, payload);
   const signature = fixed(await key.sign(message), 64, "a signature");
   const filling = new Uint8Array((PACKET_BYTES - (payload.length % PACKET_BYTES)) % PACKET_BYTES);

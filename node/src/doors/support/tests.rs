@@ -24,7 +24,15 @@ fn the_text_has_everything_but_the_secrets() {
     let config = format!("{config}\n[other]\nwebhooks = [\"http://relay.example/{}\"]\n", "s3cr3t".repeat(4));
     fs::write(member.config_file(), config).unwrap();
     let text = gathered(&network);
-    for has in ["rules 1 to", "network_id", "validator 1 (", "it cannot be asked", "line 499", "line 300", "node.toml"] {
+    for has in [
+        "rules 1 to",
+        "network_id",
+        "validator 1 (",
+        "it cannot be asked",
+        "line 499",
+        "line 300",
+        "node.toml",
+    ] {
         assert!(text.contains(has), "{has:?} is not in\n{text}");
     }
     assert!(!text.contains("line 299") && !text.contains("s3cr3t"));
@@ -50,7 +58,8 @@ fn a_text_with_a_secret_is_not_written() {
     let member = &network.members[0];
     for file in secrets(directory.path()) {
         let secret = fs::read_to_string(&file).unwrap();
-        let word = secret.lines().map(str::trim).find(|line| line.len() >= 16 && !line.starts_with('-')).unwrap();
+        let word =
+            secret.lines().map(str::trim).find(|line| line.len() >= 16 && !line.starts_with('-')).unwrap();
         fs::write(member.log_file(), format!("somebody has logged {word}\n")).unwrap();
         let text = gathered(&network);
         assert_eq!(check(directory.path(), &text), Err(HoldsSecret(file.clone())));

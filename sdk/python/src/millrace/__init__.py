@@ -1,8 +1,8 @@
 """Pay, register fingerprints, follow streams and check proofs of a Millrace network.
 
-    client = Client("http://127.0.0.1:7401")
-    payer = Payer(client, Key.from_file("alice.pem"), chain=1, account=9)
-    print(payer.pay(8, 25, reference="invoice 17").require_committed())
+client = Client("http://127.0.0.1:7401")
+payer = Payer(client, Key.from_file("alice.pem"), chain=1, account=9)
+print(payer.pay(8, 25, reference="invoice 17").require_committed())
 """
 
 from .answers import Account, Attested, Block, Cursor, Found, Happening, Page, Receipt

@@ -42,6 +42,8 @@ _MAYBE_TAKEN = {40, 1003, -32603}
 _PERHAPS_DONE = {34, 35}
 #: How long one gateway is waited for when there are others.
 _SLICE_SECONDS = 10.0
+#: The longest wait that a gateway takes.
+_WAIT_SECONDS_MAX = 60.0
 #: What an answer may take beyond the wait that was asked for.
 _MARGIN_SECONDS = 10.0
 _PAUSE_SECONDS = 0.1
@@ -246,11 +248,12 @@ class Client:
         id = transaction.id if isinstance(transaction, Signed) else transaction_id(data, self.network)
         deadline = time.monotonic() + timeout
         unheard: str | None = None
-        error: MillraceError = ConnectionFailed("the time is over before anything was sent")
         pause = _PAUSE_SECONDS
-        while (left := deadline - time.monotonic()) > 0:
+        while True:
             endpoint = self._endpoint()
-            share = min(left, _SLICE_SECONDS if len(self._endpoints) > 1 else 60.0)
+            left = max(0.0, deadline - time.monotonic())
+            share = min(left, _SLICE_SECONDS if len(self._endpoints) > 1 else _WAIT_SECONDS_MAX)
+            error: MillraceError | None = None
             query: Query = {
                 "wait": wait,
                 "timeout_ms": int(share * 1_000),
@@ -285,11 +288,12 @@ class Client:
                             raise
                         return found
             self._next_endpoint(endpoint)
+            if time.monotonic() + (pause if after is None else after) >= deadline:
+                if unheard is None and error is not None:
+                    raise error
+                raise Unheard(data, id, unheard or "")
             self._rest(pause if after is None else after, deadline)
             pause = min(2 * pause, _PAUSE_MAX_SECONDS)
-        if unheard is not None:
-            raise Unheard(data, id, unheard)
-        raise error
 
     def _found(self, id: str) -> Receipt | None:
         try:

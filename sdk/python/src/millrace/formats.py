@@ -455,8 +455,6 @@ def _entry(leaf: bytes) -> Entry:
     kind = _one_of(reader.number(2, "kind"), (1, 2, 3), "kind of the entry")
     status = _one_of(reader.number(1, "status"), (0, 1, 2), "status of the entry")
     asset = reader.take(16, "asset")
-    transactions, accounts, _, _, table = (
-        Tree(reader.take(32, "tree"), reader.number(8, "tree")) for _ in range(5)
-    )
+    transactions, accounts, _, _, table = (Tree(reader.take(32, "tree"), reader.number(8, "tree")) for _ in range(5))
     issued, burned = reader.number(8, "issued"), reader.number(8, "burned")
     return Entry(leaf, chain, kind, status, asset, transactions, accounts, table, issued, burned)

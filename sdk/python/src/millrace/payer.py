@@ -62,7 +62,9 @@ class Payer:
 
     # What it can do. Each signs one transaction, submits it, and answers its receipt.
 
-    def pay(self, credit: int, amount: int, *, reference: bytes | str = b"", credit_chain: int | None = None) -> Receipt:
+    def pay(
+        self, credit: int, amount: int, *, reference: bytes | str = b"", credit_chain: int | None = None
+    ) -> Receipt:
         """Pays an account of its chain, or of another one."""
         return self._do(
             lambda nonce, expiry: Transfer(

@@ -292,9 +292,8 @@ def decode_attestation(fingerprint: str, value: bytes) -> AttestationFact:
     """Reads what a chain says of a fingerprint: the 168 bytes of docs/ATTESTATIONS.md, in their one form."""
     if len(value) != ATTESTATION_BYTES:
         raise ProofError(f"an attestation has {ATTESTATION_BYTES} bytes, and this one {len(value)}")
-    (
-        status, link, form, zero, type, data_bytes, reason, owner, registered, ended, data_hash, earlier, later, history,
-    ) = struct.unpack("<BBBBIIIQQQ32s32s32s32s", value)  # fmt: skip
+    status, link, form, zero, type, data_bytes, reason, owner, registered, ended = struct.unpack("<4B3I3Q", value[:40])
+    data_hash, earlier, later, history = (value[at : at + 32] for at in range(40, ATTESTATION_BYTES, 32))
     if zero:
         raise ProofError("a byte of the attestation that must be 0 is not")
     has_later = later != ZEROS

@@ -18,8 +18,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from .answers import Block, Cursor, Happening
 from .errors import (
     AnswerUnreadable,
-    BelowRetention,
     Behind,
+    BelowRetention,
     ConnectionFailed,
     MillraceError,
     TooMany,

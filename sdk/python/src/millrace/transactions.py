@@ -1,6 +1,6 @@
 """Transactions as bytes: docs/WIRE.md and docs/TRANSFERS.md. Nothing here speaks to a network.
 
-    Transfer, Envelope --sign--> Signed --submit--> the ledger
+Transfer, Envelope --sign--> Signed --submit--> the ledger
 """
 
 from __future__ import annotations
