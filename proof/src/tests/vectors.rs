@@ -76,9 +76,12 @@ fn edge_scalars() -> [[u8; 32]; 5] {
     [[0; 32], below, order, above, [0xff; 32]]
 }
 
+/// What it is about, key, message, signature.
+type Signature<'a> = (&'a str, [u8; 32], Vec<u8>, [u8; 64]);
+
 #[test]
 fn signatures_at_the_edges() {
-    let mut cases: Vec<(&str, [u8; 32], Vec<u8>, [u8; 64])> = Vec::new();
+    let mut cases: Vec<Signature<'_>> = Vec::new();
     for number in 0..4_u8 {
         let key = SigningKey::from_seed([number; 32]);
         let message = std::vec![number; usize::from(number) * 50];
