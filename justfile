@@ -12,6 +12,15 @@ check:
 test:
     ./test
 
+# The packages for applications, by their own tests and against a network of this build (needs python3, node and npm)
+doors:
+    cargo build --release -p node
+    python3 -m venv target/doors
+    target/doors/bin/pip install --quiet --editable 'sdk/python[test]'
+    cd sdk/python && ../../target/doors/bin/ruff check . && ../../target/doors/bin/mypy
+    cd sdk/python && MILLRACE=../../target/release/millrace ../../target/doors/bin/pytest
+    cd sdk/typescript && npm ci --no-fund --no-audit && MILLRACE=../../target/release/millrace npm test
+
 # Whole networks in virtual time: --seeds N explores, --seed S replays, --rules names what --break takes
 simulate *ARGS:
     cargo run --release -p sim -- {{ARGS}}

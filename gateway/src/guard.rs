@@ -32,6 +32,7 @@ use crate::gateway::{Gateway, Visitor};
 use crate::operations::Caller;
 use crate::rest::failed;
 use crate::settings::Doors;
+use crate::streams;
 use crate::tokens::{Bearer, PREFIX};
 
 /// Requests that are worked on at a time.
@@ -87,9 +88,9 @@ impl Guard {
                 "a page of another origin may not call this gateway, unless its configuration names it";
             return Err(Failure::new(failure::WRONG_ORIGIN, message));
         }
-        match request.headers().contains_key(AUTHORIZATION) {
-            true => self.bearer(request.headers()),
-            false => self.browser(request, &authority, peer),
+        match shown(request.headers()) {
+            Some(shown) => self.bearer(shown),
+            None => self.browser(request, &authority, peer),
         }
     }
 
@@ -100,14 +101,10 @@ impl Guard {
         is_own || self.origins.contains(&origin)
     }
 
-    /// Who shows a token.
-    fn bearer(&self, headers: &HeaderMap) -> Result<Visitor, Failure> {
+    /// Who shows a token, or something else in its place.
+    fn bearer(&self, shown: Option<&str>) -> Result<Visitor, Failure> {
         let wrong = |words: &str| Failure::new(failure::UNAUTHORIZED, words);
-        let token = headers.get(AUTHORIZATION).and_then(|shown| {
-            let (scheme, token) = shown.to_str().ok()?.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-        });
-        let token = token.filter(|token| token.starts_with(PREFIX) && token.len() <= TOKEN_BYTES_MAX);
+        let token = shown.filter(|token| token.starts_with(PREFIX) && token.len() <= TOKEN_BYTES_MAX);
         let token = token.ok_or_else(|| wrong("write Authorization: Bearer, and a token of this gateway"))?;
         let tokens = self.gateway.tokens.as_ref();
         let tokens = tokens.ok_or_else(|| wrong("this gateway has no tokens: leave out Authorization"))?;
@@ -177,6 +174,16 @@ impl Guard {
             }
         }
     }
+}
+
+/// The token that a request shows, or `Some(None)` where it shows something else. A page of a browser cannot set the
+/// header of a WebSocket, and names it among the protocols.
+fn shown(headers: &HeaderMap) -> Option<Option<&str>> {
+    let Some(shown) = headers.get(AUTHORIZATION) else { return streams::token(headers).map(Some) };
+    Some(shown.to_str().ok().and_then(|text| {
+        let (scheme, token) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    }))
 }
 
 /// Where a request says that it goes.

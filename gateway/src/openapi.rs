@@ -8,7 +8,10 @@ use crate::arguments::{Parameter, Place};
 use crate::failure::KINDS;
 use crate::operations::{Field, OPERATIONS, Operation, Verb};
 use crate::rest::{JSON, OCTETS};
+use crate::streams::STREAMS;
 
+/// Server-sent events, in a header.
+const EVENTS: &str = "text/event-stream";
 /// The version of what stands under `/v1`.
 const VERSION: &str = "1.0.0";
 
@@ -19,6 +22,9 @@ pub fn description() -> Value {
         let verb = if operation.verb == Verb::Get { "get" } else { "post" };
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         path[verb] = described(operation);
+    }
+    for (path, parameters, about) in STREAMS {
+        paths.insert(path.to_owned(), json!({ "get": described_stream(path, parameters, about) }));
     }
     json!({
         "openapi": "3.1.0",
@@ -65,6 +71,39 @@ fn described(operation: &Operation) -> Value {
     described
 }
 
+/// What is said of a stream: as server-sent events, and of its WebSocket in words, for which OpenAPI has no form.
+fn described_stream(path: &str, parameters: &[Parameter], about: &str) -> Value {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let error = || error_response("What went wrong, before anything was streamed.");
+    json!({
+        "operationId": format!("{name}_stream"),
+        "summary": about,
+        "description": "Takes the scope `read`. Each event is sent at least once, in order. Its `id` is the cursor: go on \
+            with `from`, or `Last-Event-ID`. With `Upgrade: websocket` (HTTP/1.1) the same events come over a WebSocket, \
+            each as a text message `{\"id\", \"event\", \"data\"}`. Who cannot set `Authorization` offers the protocols \
+            `millrace.v1` and `bearer.TOKEN`. It is closed with 1000 when nothing follows, 1008 when it is sent a message \
+            or answers no ping, 1011 and 1013 (come again) for the statuses 500 and 503, and 4000 and the status for \
+            others.",
+        "parameters": parameters.iter().map(parameter).collect::<Value>(),
+        "responses": {
+            "101": { "description": "A WebSocket." },
+            "200": {
+                "description": "Events: `id`, `event` and `data`, which is JSON.",
+                "content": { EVENTS: { "schema": { "type": "string" } } },
+            },
+            "4XX": error(),
+            "503": error(),
+        },
+    })
+}
+
+fn error_response(about: &str) -> Value {
+    json!({
+        "description": about,
+        "content": { JSON: { "schema": { "$ref": "#/components/schemas/Error" } } },
+    })
+}
+
 fn parameter(of: &Parameter) -> Value {
     json!({
         "name": of.name,
@@ -85,10 +124,7 @@ fn responses(operation: &Operation) -> Value {
     let required: Vec<&str> = operation.answer.iter().filter(|of| of.always).map(|of| of.name).collect();
     let schema = json!({ "type": "object", "properties": properties, "required": required });
     let answer = json!({ "description": "The answer.", "content": { JSON: { "schema": schema } } });
-    let error = json!({
-        "description": "What went wrong; docs/ERRORS.md has every code.",
-        "content": { JSON: { "schema": { "$ref": "#/components/schemas/Error" } } },
-    });
+    let error = error_response("What went wrong; docs/ERRORS.md has every code.");
     let mut responses = json!({ "200": answer, "4XX": error, "503": error });
     if operation.verb == Verb::Get {
         responses["304"] = json!({ "description": "The caller has it already." });
@@ -154,6 +190,11 @@ pub fn page() -> String {
         let rows = of.answer.iter().map(|of| (of.name, of.always, of.about));
         write(format_args!("{}", rows_of("Answers", rows)));
     }
+    for (path, parameters, about) in STREAMS {
+        write(format_args!("<h2><code>GET {path}</code></h2><p>A stream (scope read): {}", escaped(about)));
+        let rows = parameters.iter().map(|of| (of.name, of.required, of.about));
+        write(format_args!("{}", rows_of("Takes", rows)));
+    }
     write(format_args!("<h2>Errors of the gateway</h2><table><tr><th>code<th>name<th>status"));
     for kind in KINDS {
         write(format_args!("<tr><td>{}<td>{}<td>{}", kind.code, kind.name, kind.status));
@@ -202,6 +243,11 @@ mod tests {
                 of.verb == Verb::Get
             );
             assert!(page.contains(&format!("<h2 id=\"{}\">", of.name)));
+        }
+        for (path, parameters, _) in STREAMS {
+            let described = &description["paths"][path]["get"];
+            assert_eq!(described["parameters"].as_array().map(Vec::len), Some(parameters.len()));
+            assert!(page.contains(path));
         }
         assert_eq!(description["openapi"], "3.1.0");
         assert!(

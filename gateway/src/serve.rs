@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::{Response, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, get, on, post};
@@ -38,7 +38,7 @@ use crate::meters::Door;
 use crate::operations::{OPERATIONS, Operation, Verb};
 use crate::rest::{self, JSON, OCTETS, failed, tagged};
 use crate::settings::{DoorsError, Settings, TlsFiles};
-use crate::streams;
+use crate::streams::{self, Asked, Carrier};
 use crate::tokens::{Scope, TokenError};
 use crate::watched::Watched;
 use crate::{console, metrics, openapi, rpc, webhooks};
@@ -235,7 +235,7 @@ async fn serve(
         .max_header_list_size(HEAD_BYTES_MAX as u32)
         .max_send_buf_size(H2_SEND_BYTES_MAX);
     let router = router.layer(axum::Extension(Peer(peer)));
-    builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await
+    builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router)).await
 }
 
 /// All paths, behind the guard.
@@ -387,49 +387,37 @@ async fn measured(State(doors): State<Doors>, request: Request) -> Response<Body
     }
 }
 
-/// What a stream is told, and the headers of its request.
-fn streamed(parameters: &[Parameter], request: &Request) -> Result<(Arguments, HeaderMap), Failure> {
-    visitor(request).may(Scope::Read)?;
-    let arguments = Arguments::read(parameters, &of_query(request.uri().query())?)?;
-    Ok((arguments, request.headers().clone()))
-}
-
 /// Opens a stream with what it is told.
 async fn opened<F: Future<Output = Result<Response<Body>, Failure>>>(
     doors: &Doors,
-    told: Result<(Arguments, HeaderMap), Failure>,
-    open: impl FnOnce(Arc<Gateway>, Arguments, HeaderMap) -> F,
+    parameters: &[Parameter],
+    mut request: Request,
+    open: impl FnOnce(Arc<Gateway>, Asked) -> F,
 ) -> Response<Body> {
-    let opened = match told {
-        Ok((arguments, headers)) => open(doors.gateway.clone(), arguments, headers).await,
-        Err(failure) => Err(failure),
+    let asked = async {
+        visitor(&request).may(Scope::Read)?;
+        let arguments = Arguments::read(parameters, &of_query(request.uri().query())?)?;
+        let carrier = Carrier::of(&mut request).await?;
+        open(doors.gateway.clone(), Asked { arguments, headers: request.into_parts().0.headers, carrier })
+            .await
     };
-    opened.unwrap_or_else(|failure| doors.fail(&failure))
+    asked.await.unwrap_or_else(|failure| doors.fail(&failure))
 }
 
 async fn block_stream(State(doors): State<Doors>, request: Request) -> Response<Body> {
-    let told = streamed(streams::OF_BLOCKS, &request);
-    drop(request);
-    opened(&doors, told, async |of, arguments, headers| streams::blocks(of, &headers, &arguments).await).await
+    opened(&doors, streams::OF_BLOCKS, request, streams::blocks).await
 }
 
 async fn history_stream(State(doors): State<Doors>, request: Request) -> Response<Body> {
-    let told = streamed(streams::OF_HISTORY, &request);
-    drop(request);
-    opened(&doors, told, async |of, arguments, headers| streams::history(of, &headers, &arguments).await)
-        .await
+    opened(&doors, streams::OF_HISTORY, request, streams::history).await
 }
 
 async fn fate_stream(State(doors): State<Doors>, request: Request) -> Response<Body> {
-    let told = streamed(streams::OF_FATE, &request);
-    drop(request);
-    opened(&doors, told, async |of, arguments, _| streams::fate(of, &arguments).await).await
+    opened(&doors, streams::OF_FATE, request, streams::fate).await
 }
 
 async fn alarm_stream(State(doors): State<Doors>, request: Request) -> Response<Body> {
-    let told = streamed(&[], &request);
-    drop(request);
-    opened(&doors, told, async |of, _, _| streams::alarms(of)).await
+    opened(&doors, &[], request, streams::alarms).await
 }
 
 fn plain(status: StatusCode, value: &Value) -> Response<Body> {

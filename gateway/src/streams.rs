@@ -1,37 +1,38 @@
-//! Streams of events (server-sent events): blocks, what happened on a chain, a transaction's fate, alarms.
+//! Streams of events: blocks, what happened on a chain, a transaction's fate, alarms.
 //!
 //! ```text
 //! one watcher asks the node for its height, while anybody listens ─▶ height ─▶ each stream goes on from its own cursor
 //!                                         └─ each new block is encoded once ─▶ the last RECENT of them are shared
+//! each stream ─▶ server-sent events, or a WebSocket: the same events with the same cursors
 //! ```
 //!
 //! Invariants: an event is sent at least once, in order, and its id is the cursor to go on from (`Last-Event-ID`, or
 //! `from`); a stream holds one event at a time, so a slow reader slows itself; what a stream begins with and the node
 //! no longer keeps is answered with 410 before anything is streamed.
 
+mod carrier;
+
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::http::HeaderMap;
-use axum::http::Response;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use axum::body::Body;
+use axum::http::{HeaderMap, Response};
 use client::answers::{BlockAnswer, FeedAnswer, StatusAnswer, TransactionAnswer};
 use client::{Cursor, FeedQuery, Query};
 use engine::types::{Height, TransactionId};
-use futures_util::stream::unfold;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::arguments::{Arguments, Form, Parameter, Place};
 use crate::failure::{self, Failure};
 use crate::gateway::Gateway;
 use crate::numbers::exact;
 use crate::operations::{block_value, feed_query, happened};
+
+pub use carrier::{Carrier, token};
 
 /// Streams that are open at a time.
 const STREAMS_MAX: usize = 8_192;
@@ -41,8 +42,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(40);
 const FATE_EVERY: Duration = Duration::from_millis(500);
 /// How often it is asked for its alarms.
 const ALARMS_EVERY: Duration = Duration::from_secs(1);
-/// A stream says at least so often that it lives.
-const ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// Blocks that are kept encoded for those that follow.
 const RECENT: usize = 256;
 /// What of a block is in an event: the rest is asked for.
@@ -67,12 +66,34 @@ pub const OF_HISTORY: &[Parameter] = &[
 /// What a stream of a transaction's fate takes.
 pub const OF_FATE: &[Parameter] = &[parameter("id", Form::Bytes32, true, "The id of the transaction.")];
 
+/// All streams, for the description: path, what it takes, and what it is for.
+pub const STREAMS: [(&str, &[Parameter], &str); 4] = [
+    ("/v1/streams/blocks", OF_BLOCKS, "Blocks as they are committed."),
+    ("/v1/streams/history", OF_HISTORY, "What happens on a chain, or to one account."),
+    ("/v1/streams/fate", OF_FATE, "What becomes of a transaction; ends when that is final."),
+    (
+        "/v1/streams/alarms",
+        &[],
+        "The alarms of the node: all of them at first, and again whenever they change.",
+    ),
+];
+
+/// Who asks for a stream, and how.
+pub struct Asked {
+    /// What it takes.
+    pub arguments: Arguments,
+    /// The headers of the request.
+    pub headers: HeaderMap,
+    /// How the stream is to travel.
+    pub carrier: Carrier,
+}
+
 /// What all streams share.
 pub struct Streams {
     room: Arc<Semaphore>,
     height: watch::Sender<u64>,
     watching: AtomicBool,
-    recent: Mutex<VecDeque<(u64, Bytes)>>,
+    recent: Mutex<VecDeque<(u64, Arc<Event>)>>,
 }
 
 impl Default for Streams {
@@ -86,9 +107,17 @@ impl Default for Streams {
     }
 }
 
-/// What comes next in a stream: some bytes, or its end.
+/// An event, before it is written the way it travels.
+struct Event {
+    name: &'static str,
+    id: String,
+    /// JSON. It has no line breaks of its own, so what was said by others cannot end the event.
+    data: String,
+}
+
+/// What comes next in a stream: an event, or its end.
 enum Step {
-    Send(Bytes),
+    Send(Arc<Event>),
     End,
 }
 
@@ -108,12 +137,12 @@ impl Streams {
         heights
     }
 
-    fn recent(&self, height: u64) -> Option<Bytes> {
+    fn recent(&self, height: u64) -> Option<Arc<Event>> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.iter().find(|(at, _)| *at == height).map(|(_, event)| event.clone())
     }
 
-    fn keep(&self, height: u64, event: &Bytes) {
+    fn keep(&self, height: u64, event: &Arc<Event>) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if recent.iter().all(|(at, _)| *at != height) {
             recent.push_back((height, event.clone()));
@@ -144,11 +173,9 @@ async fn look(gateway: Arc<Gateway>) {
     }
 }
 
-/// An event as it goes over the wire.
-fn event(name: &str, id: &str, mut data: Value) -> Bytes {
+fn event(name: &'static str, id: &str, mut data: Value) -> Arc<Event> {
     exact(&mut data);
-    // JSON has no line breaks of its own, so what was said by others cannot end the event.
-    Bytes::from(format!("id: {id}\nevent: {name}\ndata: {data}\n\n"))
+    Arc::new(Event { name, id: id.to_owned(), data: data.to_string() })
 }
 
 /// The place from which a caller goes on: what it has seen last, or what it says.
@@ -160,12 +187,9 @@ fn resumed(headers: &HeaderMap) -> Option<&str> {
 ///
 /// # Errors
 /// A [`Failure`], before anything is streamed.
-pub async fn blocks(
-    gateway: Arc<Gateway>,
-    headers: &HeaderMap,
-    arguments: &Arguments,
-) -> Result<Response<Body>, Failure> {
-    let seen = resumed(headers).map(|id| {
+pub async fn blocks(gateway: Arc<Gateway>, asked: Asked) -> Result<Response<Body>, Failure> {
+    let Asked { arguments, headers, carrier } = asked;
+    let seen = resumed(&headers).map(|id| {
         id.parse::<u64>()
             .map_err(|_| Failure::invalid("Last-Event-ID is no height that this stream has given"))
     });
@@ -178,19 +202,19 @@ pub async fn blocks(
     if from.is_some() {
         course.first = course.event(&gateway).await?;
     }
-    stream(gateway, course)
+    open(gateway, course, carrier)
 }
 
 struct Blocks {
     next: u64,
     heights: watch::Receiver<u64>,
     /// What was asked for before anything was streamed.
-    first: Option<Bytes>,
+    first: Option<Arc<Event>>,
 }
 
 impl Blocks {
     /// The event of the next block, if it is committed.
-    async fn event(&self, gateway: &Gateway) -> Result<Option<Bytes>, Failure> {
+    async fn event(&self, gateway: &Gateway) -> Result<Option<Arc<Event>>, Failure> {
         if let Some(event) = gateway.streams.recent(self.next) {
             return Ok(Some(event));
         }
@@ -241,13 +265,10 @@ fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
 ///
 /// # Errors
 /// A [`Failure`], before anything is streamed.
-pub async fn history(
-    gateway: Arc<Gateway>,
-    headers: &HeaderMap,
-    arguments: &Arguments,
-) -> Result<Response<Body>, Failure> {
-    let mut query = feed_query(arguments)?;
-    let seen = resumed(headers).map(str::parse::<Cursor>).transpose();
+pub async fn history(gateway: Arc<Gateway>, asked: Asked) -> Result<Response<Body>, Failure> {
+    let Asked { arguments, headers, carrier } = asked;
+    let mut query = feed_query(&arguments)?;
+    let seen = resumed(&headers).map(str::parse::<Cursor>).transpose();
     let seen = seen.map_err(|error| Failure::invalid(format!("Last-Event-ID: {error}")))?;
     query.from = match seen.or(arguments.cursor("from")) {
         Some(from) => from,
@@ -256,13 +277,13 @@ pub async fn history(
     let heights = Streams::follow(&gateway);
     let mut course = History { query, heights, waiting: VecDeque::new() };
     course.fill(&gateway).await?;
-    stream(gateway, course)
+    open(gateway, course, carrier)
 }
 
 struct History {
     query: FeedQuery,
     heights: watch::Receiver<u64>,
-    waiting: VecDeque<Bytes>,
+    waiting: VecDeque<Arc<Event>>,
 }
 
 impl History {
@@ -299,10 +320,10 @@ impl Course for History {
 ///
 /// # Errors
 /// A [`Failure`], before anything is streamed.
-pub async fn fate(gateway: Arc<Gateway>, arguments: &Arguments) -> Result<Response<Body>, Failure> {
-    let id = arguments.bytes32("id").ok_or_else(|| Failure::invalid("the parameter id is missing"))?;
+pub async fn fate(gateway: Arc<Gateway>, asked: Asked) -> Result<Response<Body>, Failure> {
+    let id = asked.arguments.bytes32("id").ok_or_else(|| Failure::invalid("the parameter id is missing"))?;
     let course = Fate { id: TransactionId(id), heights: Streams::follow(&gateway), told: None, ended: false };
-    stream(gateway, course)
+    open(gateway, course, asked.carrier)
 }
 
 struct Fate {
@@ -343,8 +364,8 @@ impl Course for Fate {
 ///
 /// # Errors
 /// A [`Failure`], before anything is streamed.
-pub fn alarms(gateway: Arc<Gateway>) -> Result<Response<Body>, Failure> {
-    stream(gateway, Alarms { told: None })
+pub async fn alarms(gateway: Arc<Gateway>, asked: Asked) -> Result<Response<Body>, Failure> {
+    open(gateway, Alarms { told: None }, asked.carrier)
 }
 
 struct Alarms {
@@ -367,30 +388,12 @@ impl Course for Alarms {
     }
 }
 
-/// A response that goes on.
-fn stream(gateway: Arc<Gateway>, course: impl Course) -> Result<Response<Body>, Failure> {
+/// A response that goes on, if there is room for another stream.
+fn open(gateway: Arc<Gateway>, course: impl Course, carrier: Carrier) -> Result<Response<Body>, Failure> {
     let full = || Failure::unavailable("too many streams are open; ask again later").after(10);
     let room = gateway.streams.room.clone().try_acquire_owned().map_err(|_| full())?;
     let open = Open::new(gateway.clone());
-    let state = Some((course, gateway, (room, open)));
-    let events = unfold(state, |state| async {
-        let (mut course, gateway, room) = state?;
-        let step = match timeout(ALIVE_EVERY, course.step(&gateway)).await {
-            Err(_) => Ok(Step::Send(Bytes::from_static(b": alive\n\n"))),
-            Ok(step) => step,
-        };
-        match step {
-            Ok(Step::Send(bytes)) => Some((Ok::<_, Infallible>(bytes), Some((course, gateway, room)))),
-            Ok(Step::End) => None,
-            // It says why, and ends: the caller goes on from its cursor.
-            Err(failure) => Some((Ok(event("error", "", failure.to_json())), None)),
-        }
-    });
-    let mut response = Response::new(Body::from_stream(events));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(carrier.carry(gateway, course, (room, open)))
 }
 
 /// Counts a stream while it is open.

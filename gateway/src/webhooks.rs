@@ -6,8 +6,8 @@
 //!
 //! Invariants: an event is posted at least once and in order, as long as an address is not away for longer than
 //! [`QUEUE_MAX`] events last; of more, the oldest are dropped, and the next event says how many. After a start every
-//! alarm that there is counts as raised. Only `http://` is spoken: post to a relay on this machine where others are to
-//! hear it over TLS.
+//! alarm that there is counts as raised. Over TLS the authorities count that the system trusts (`SSL_CERT_FILE` names
+//! others).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -23,9 +23,13 @@ use client::answers::{AlarmAnswer, AlarmKind, StatusAnswer};
 use engine::types::ValidatorIndex;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
 use crate::gateway::Gateway;
 use crate::rest::JSON;
@@ -41,15 +45,13 @@ const RETRY_MIN: Duration = Duration::from_millis(500);
 /// …up to this.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
-/// An address that is posted to: `http://`, a host and a path.
+/// An address that is posted to: `http://` or `https://`, a host and a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook(Uri);
 
 /// An address to which nothing can be posted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is no address to post to: write http://HOST:PORT/PATH; for https post to a relay on this machine"
-)]
+#[error("{0:?} is no address to post to: write https://HOST:PORT/PATH, or http:// on this machine")]
 pub struct NoWebhook(pub String);
 
 impl std::str::FromStr for Webhook {
@@ -59,9 +61,16 @@ impl std::str::FromStr for Webhook {
         let uri: Option<Uri> = text.parse().ok();
         let is_usable = |uri: &Uri| {
             let authority = uri.authority().map(|of| of.as_str());
-            uri.scheme() == Some(&Scheme::HTTP) && authority.is_some_and(|of| !of.contains('@'))
+            let is_spoken = [Scheme::HTTP, Scheme::HTTPS].iter().any(|scheme| uri.scheme() == Some(scheme));
+            is_spoken && authority.is_some_and(|of| !of.contains('@'))
         };
         uri.filter(is_usable).map(Self).ok_or_else(|| NoWebhook(text.to_owned()))
+    }
+}
+
+impl Webhook {
+    fn is_secure(&self) -> bool {
+        self.0.scheme() == Some(&Scheme::HTTPS)
     }
 }
 
@@ -96,11 +105,14 @@ fn changes(
 
 /// Looks for alarms, and posts what changes, until the gateway ends.
 pub async fn run(gateway: Arc<Gateway>, hooks: Vec<Webhook>) {
+    // Reading them takes the disk, and only who posts over TLS needs them.
+    let needs_tls = hooks.iter().any(Webhook::is_secure);
+    let tls = if needs_tls { tokio::task::spawn_blocking(trusted).await.ok() } else { None };
     let queues: Vec<mpsc::UnboundedSender<Value>> = hooks
         .into_iter()
         .map(|hook| {
             let (sender, queue) = mpsc::unbounded_channel();
-            tokio::spawn(deliver(hook, queue));
+            tokio::spawn(deliver(hook, queue, tls.clone()));
             sender
         })
         .collect();
@@ -131,8 +143,34 @@ async fn asked(gateway: &Gateway) -> Option<StatusAnswer> {
     serde_json::from_slice(&gateway.desk.ask(Query::Status).await.ok()?.body).ok()
 }
 
+/// TLS with the authorities that the system trusts. Without any, no address is trusted.
+fn trusted() -> TlsConnector {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!("some authorities of the system cannot be read: {error}");
+    }
+    let mut roots = RootCertStore::empty();
+    let (taken, _) = roots.add_parsable_certificates(found.certs);
+    if taken == 0 {
+        tracing::warn!(
+            "the system trusts no authority, so no alarm can be posted over TLS: install ca-certificates"
+        );
+    }
+    connector(roots)
+}
+
+fn connector(roots: RootCertStore) -> TlsConnector {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has the usual versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
+}
+
 /// Posts what waits for one address, in order.
-async fn deliver(hook: Webhook, mut queue: mpsc::UnboundedReceiver<Value>) {
+async fn deliver(hook: Webhook, mut queue: mpsc::UnboundedReceiver<Value>, tls: Option<TlsConnector>) {
     let (mut waiting, mut dropped, mut retry) = (VecDeque::new(), 0_u64, RETRY_MIN);
     let mut said = false;
     loop {
@@ -152,7 +190,7 @@ async fn deliver(hook: Webhook, mut queue: mpsc::UnboundedReceiver<Value>) {
         if dropped > 0 {
             event["dropped"] = dropped.into();
         }
-        match post(&hook, &event).await {
+        match post(&hook, &event, tls.as_ref()).await {
             Ok(()) => {
                 waiting.pop_front();
                 (dropped, retry, said) = (0, RETRY_MIN, false);
@@ -170,34 +208,45 @@ async fn deliver(hook: Webhook, mut queue: mpsc::UnboundedReceiver<Value>) {
 }
 
 /// Posts one event.
-async fn post(hook: &Webhook, event: &Value) -> Result<(), String> {
+async fn post(hook: &Webhook, event: &Value, tls: Option<&TlsConnector>) -> Result<(), String> {
     let authority = hook.0.authority().map(|of| of.as_str()).unwrap_or_default();
     let path = hook.0.path_and_query().map_or("/", |of| of.as_str());
-    let (host, port) = (hook.0.host().unwrap_or_default(), hook.0.port_u16().unwrap_or(80));
     let request = Request::post(path)
         .header(HOST, authority)
         .header(CONTENT_TYPE, JSON)
         .body(Body::from(event.to_string()))
         .map_err(|error| error.to_string())?;
-    let until = Instant::now() + PATIENCE;
     let posted = async {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = hook.0.port_u16().unwrap_or(if hook.is_secure() { 443 } else { 80 });
+        let host = hook.0.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let addresses: Vec<SocketAddr> =
             tokio::net::lookup_host((host, port)).await.map_err(|error| error.to_string())?.collect();
         let stream = TcpStream::connect(&addresses[..]).await.map_err(|error| error.to_string())?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| error.to_string())?;
-        let serving = tokio::spawn(connection);
-        let answer = sender.send_request(request).await.map_err(|error| error.to_string());
-        serving.abort();
-        match answer?.status() {
-            status if status.is_success() => Ok(()),
-            status => Err(format!("it answers {status}")),
+        if !hook.is_secure() {
+            return send(stream, request).await;
         }
+        let tls = tls.ok_or("TLS is not there")?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+        send(tls.connect(name, stream).await.map_err(|error| error.to_string())?, request).await
     };
-    let left = until.saturating_duration_since(Instant::now());
-    timeout(left, posted).await.map_err(|_| format!("it does not answer within {PATIENCE:?}"))?
+    timeout(PATIENCE, posted).await.map_err(|_| format!("it does not answer within {PATIENCE:?}"))?
+}
+
+/// Sends a request over a connection of its own; whether it was taken.
+async fn send(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Body>,
+) -> Result<(), String> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
+    let serving = tokio::spawn(connection);
+    let answer = sender.send_request(request).await.map_err(|error| error.to_string());
+    serving.abort();
+    match answer?.status() {
+        status if status.is_success() => Ok(()),
+        status => Err(format!("it answers {status}")),
+    }
 }
 
 #[cfg(test)]
@@ -259,12 +308,10 @@ mod tests {
 
     #[test]
     fn an_address_is_one_that_can_be_posted_to() {
-        for good in ["http://127.0.0.1:9000/hook", "http://[::1]:9000/", "http://relay.example/a?b=c"] {
+        for good in ["http://127.0.0.1:9000/hook", "http://[::1]:9000/", "https://relay.example/a?b=c"] {
             assert_eq!(good.parse::<Webhook>().unwrap().to_string(), good);
         }
-        for bad in
-            ["https://a.example/", "127.0.0.1:9000", "/hook", "", "http://user:secret@a.example/", "ftp://a/"]
-        {
+        for bad in ["127.0.0.1:9000", "/hook", "", "https://user:secret@a.example/", "ftp://a/"] {
             assert_eq!(bad.parse::<Webhook>(), Err(NoWebhook(bad.to_owned())));
         }
     }
@@ -277,7 +324,7 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let hook: Webhook = format!("http://{}/hook", listener.local_addr().unwrap()).parse().unwrap();
             let (sender, queue) = mpsc::unbounded_channel();
-            tokio::spawn(deliver(hook, queue));
+            tokio::spawn(deliver(hook, queue, None));
             (1..=2).for_each(|number| sender.send(json!({ "number": number })).unwrap());
             for (status, number) in [("503 No", 1), ("200 OK", 1), ("204 Yes", 2)] {
                 let (mut stream, _) = listener.accept().await.unwrap();
@@ -291,6 +338,48 @@ mod tests {
                 let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
+        });
+    }
+    /// Over TLS an event goes only to an address whose certificate an authority vouches for.
+    #[test]
+    fn over_tls_only_an_address_that_is_trusted_gets_anything() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = made.cert.der().clone();
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let server = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], key.into())
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate).unwrap();
+        let (trusting, other) = (connector(roots), connector(RootCertStore::empty()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            tokio::spawn(async move {
+                loop {
+                    let (stream, _) = listener.accept().await.unwrap();
+                    let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                    let mut request = Vec::new();
+                    while !request.ends_with(b"}") {
+                        request.push(stream.read_u8().await.unwrap());
+                    }
+                    stream.write_all(b"HTTP/1.1 204 Yes\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                }
+            });
+            let hook: Webhook = format!("https://localhost:{port}/hook").parse().unwrap();
+            let event = json!({ "number": 1 });
+            assert_eq!(post(&hook, &event, Some(&trusting)).await, Ok(()));
+            let refused = post(&hook, &event, Some(&other)).await.unwrap_err();
+            assert!(refused.contains("certificate"), "{refused}");
+            let elsewhere: Webhook = format!("https://127.0.0.1:{port}/hook").parse().unwrap();
+            let refused = post(&elsewhere, &event, Some(&trusting)).await.unwrap_err();
+            assert!(refused.contains("certificate"), "another name: {refused}");
         });
     }
 }

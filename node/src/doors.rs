@@ -17,9 +17,13 @@ use crate::validator::clock::Clock;
 
 mod alarm;
 mod monitor;
+mod support;
+mod top;
 
 pub use alarm::alarm;
 pub use monitor::{Critical, monitor};
+pub use support::{HoldsSecret, support};
+pub use top::{NoTerminal, top};
 
 /// How much a validator's own threads go before those of the gateway in its process.
 const NICENESS: libc::c_int = 10;

@@ -32,6 +32,8 @@ const DOORS: [(&str, &[&str]); 16] = [
     ("plotters", &["gateway"]),
     ("prometheus-client", &["gateway"]),
     ("tokio-rustls", &["gateway"]),
+    ("rustls-native-certs", &["gateway"]),
+    ("ratatui*", &["node"]),
     ("quinn*", &["net"]),
     ("rustls", &["net"]),
     ("rcgen", &["net"]),

@@ -53,7 +53,7 @@ fn files(endings: &[&str]) -> Vec<(String, String)> {
     let members =
         members.trim_matches(['[', ']']).split(", ").map(|member| member.trim_matches('"').to_owned());
     let mut found = Vec::new();
-    for directory in members.chain(["docs".to_owned()]) {
+    for directory in members.chain(["docs".to_owned(), "sdk".to_owned()]) {
         walk(&root.join(directory), endings, &mut found);
     }
     let top = fs::read_dir(&root).expect("the root").flatten().map(|entry| entry.path());
@@ -66,7 +66,9 @@ fn files(endings: &[&str]) -> Vec<(String, String)> {
 fn walk(directory: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
     let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     for path in entries.flatten().map(|entry| entry.path()) {
-        if path.is_dir() {
+        // What a package manager or a compiler has put there is not ours.
+        let is_ours = !["node_modules", "dist"].iter().any(|other| path.ends_with(other));
+        if path.is_dir() && is_ours {
             walk(&path, endings, found);
         } else if ends(&path, endings) {
             found.push(path);

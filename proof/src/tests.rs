@@ -11,6 +11,7 @@ mod network;
 mod records;
 mod reservations;
 mod transparency;
+mod vectors;
 
 use std::string::ToString as _;
 use std::vec::Vec;

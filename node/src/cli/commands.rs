@@ -97,6 +97,8 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Token(command) => doors::token(&command),
         Command::Monitor(args) => doors::monitor(&args),
         Command::Alarm(command) => doors::alarm(&command),
+        Command::Top(args) => doors::top(&args),
+        Command::Support(args) => doors::support(&args),
         Command::Archive(args) => archive::archive(&args),
         Command::Backup(args) => backup::make(&args),
         Command::Restore(args) => backup::put_back(&args),
@@ -137,6 +139,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<WhomError>()
             || cause.is::<gateway::DoorsError>()
             || cause.is::<doors::Critical>()
+            || cause.is::<doors::NoTerminal>()
             || cause.is::<gateway::TokenError>()
             || matches!(cause.downcast_ref(), Some(error) if !matches!(error, gateway::StartError::Threads(_)))
             || cause.is::<query::NoValidator>()

@@ -1,4 +1,4 @@
-//! What can be typed about HTTP: a gateway, its tokens, and the monitor.
+//! What can be typed about HTTP: a gateway, its tokens, and the monitor; and the text for a bug report.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -55,7 +55,7 @@ pub struct GatewayArgs {
     /// An origin whose pages may call it, such as https://shop.example. Can be given again.
     #[arg(long, value_name = "ORIGIN")]
     pub origin: Vec<String>,
-    /// Where the alarms of the validator are posted as JSON, such as http://127.0.0.1:9000/alarms. Can be given again.
+    /// Where the alarms of the validator are posted as JSON, such as https://relay.example/alarms. Can be given again.
     #[arg(long, value_name = "ADDRESS")]
     pub webhook: Vec<Webhook>,
 }
@@ -164,4 +164,46 @@ pub struct MonitorArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Show how the validators of a network are, in this terminal, once a second.
+///
+/// The page has a line for each validator and one for each alarm, the worst ones
+/// first. The alarms are those that the validators have found (docs/ALARMS.md). q or
+/// Ctrl-C ends it.
+///
+/// Example:
+///   millrace top --network /tmp/mill
+///
+/// Exit codes: 0 ended; 2 the network cannot be read, or this is no terminal.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct TopArgs {
+    /// The network's directory, as `network init` made it.
+    #[arg(long, value_name = "DIR")]
+    pub network: PathBuf,
+}
+
+/// Gather what a bug report needs into one text, without any secret.
+///
+/// It has the versions, the machine, the network, and of each validator that is on
+/// this machine its configuration without keys, tokens and webhooks, its status and
+/// counters, the last 200 lines of its log, and its files with their sizes. It is
+/// searched for every secret of the directory before it is written. Look at it
+/// before you send it: it has names and addresses.
+///
+/// Example:
+///   millrace support --network /tmp/mill --output support.txt
+///
+/// Exit codes: 0 done; 1 a log has a secret, and nothing was written; 2 the network
+/// cannot be read, or the file is there.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct SupportArgs {
+    /// The network's directory, as `network init` made it.
+    #[arg(long, value_name = "DIR")]
+    pub network: PathBuf,
+    /// The file to make.
+    #[arg(long, value_name = "FILE", default_value = "support.txt")]
+    pub output: PathBuf,
 }

@@ -52,7 +52,8 @@ pub use choices::{Storage, Verify};
 pub use commands::{exit_code, reasons, run};
 pub(crate) use commands::{genesis_beside, genesis_file_beside, progress_bar};
 pub use gateway::{
-    GatewayArgs, ListTokensArgs, MonitorArgs, NewTokenArgs, RevokeTokenArgs, Scoped, TokenCommand,
+    GatewayArgs, ListTokensArgs, MonitorArgs, NewTokenArgs, RevokeTokenArgs, Scoped, SupportArgs,
+    TokenCommand, TopArgs,
 };
 pub use keys::{DeriveKeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs, ProtectionArgs, ShowKeyArgs};
 pub use output::OutputError;
@@ -76,7 +77,7 @@ Exit codes:
   130  interrupted (but `millrace node`, which then stops, with 0); 143 after SIGTERM, 129 after SIGHUP";
 
 /// What `--version` says: this release, the rules that it runs, and what it speaks.
-fn versions() -> &'static str {
+pub(crate) fn versions() -> &'static str {
     static VERSIONS: LazyLock<String> = LazyLock::new(|| {
         let names = |all: &[&[u8]]| {
             all.iter().map(|name| String::from_utf8_lossy(name)).collect::<Vec<_>>().join(", ")
@@ -183,6 +184,8 @@ pub enum Command {
         #[arg(long)]
         software: bool,
     },
+    Top(TopArgs),
+    Support(SupportArgs),
     Archive(ArchiveArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),

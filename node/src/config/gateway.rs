@@ -57,8 +57,7 @@ pub(super) fn read(top: &mut Section) -> Result<Option<Doors>, ConfigError> {
     let webhooks = section.optional(
         "webhooks",
         Vec::new(),
-        "a list of addresses to which alarms are posted, such as [\"http://127.0.0.1:9000/alarms\"]; for https post to a \
-         relay on this machine",
+        "a list of addresses to which alarms are posted, such as [\"https://relay.example/alarms\"]",
     )?;
     let tls = match (certificate, private_key) {
         (None, None) => None,

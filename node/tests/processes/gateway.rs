@@ -48,6 +48,11 @@ fn submission(packet: &Packet, more: &Value) -> Value {
     call
 }
 
+/// What a submission says that waits for as long as it may: the machine can be busy.
+fn patient() -> Value {
+    json!({ "timeout_ms": 60_000 })
+}
+
 #[test]
 fn both_hosts_do_the_same() {
     let testbed = network();
@@ -60,6 +65,7 @@ fn both_hosts_do_the_same() {
         bad_input(&testbed, door, account);
         streams(&testbed, door, account);
         console::pages(&testbed, door, account);
+        sockets(&testbed, door, account);
         metrics(door);
     }
     // What was told at one door is told at the other, also after both validators have started again.
@@ -72,7 +78,7 @@ fn both_hosts_do_the_same() {
 fn receipts(testbed: &Testbed, door: &Door, account: u64) {
     let packet = transfer(testbed, account, (0, 5));
     let id = packet.id(testbed.network.genesis.network()).to_string();
-    let committed = door.post("/v1/transactions", &submission(&packet, &json!({})));
+    let committed = door.post("/v1/transactions", &submission(&packet, &patient()));
     let receipt = json!({ "id": id, "status": "committed", "code": 0, "outcome": "applied" });
     assert_eq!((committed.status, committed.json.clone()), (200, receipt.clone()));
     let again = door.post("/v1/transactions", &submission(&packet, &json!({})));
@@ -85,7 +91,7 @@ fn receipts(testbed: &Testbed, door: &Door, account: u64) {
     let too_much = transfer(testbed, account, (1, 2_000_000));
     let dry = door.post("/v1/dry-run", &submission(&too_much, &json!({})));
     assert_eq!((&dry.json["would"], &dry.json["code"]), (&json!("fail"), &json!(7)));
-    let failed = door.post("/v1/transactions", &submission(&too_much, &json!({})));
+    let failed = door.post("/v1/transactions", &submission(&too_much, &patient()));
     assert_eq!((failed.status, &failed.json["status"]), (200, &json!("failed")));
     assert_eq!((&failed.json["outcome"], &failed.json["code"]), (&json!("insufficient_balance"), &json!(7)));
 
@@ -135,6 +141,9 @@ fn every_operation_answers_what_the_description_says(testbed: &Testbed, door: &D
     for (path, verbs) in description["paths"].as_object().unwrap() {
         for (verb, operation) in verbs.as_object().unwrap() {
             let name = operation["operationId"].as_str().unwrap();
+            if operation["responses"]["101"].is_object() {
+                continue; // A stream, which has a test of its own.
+            }
             let parameters = operation["parameters"].as_array().unwrap();
             let required = parameters.iter().filter(|of| of["required"] == true);
             let mut params = serde_json::Map::new();
@@ -308,12 +317,52 @@ fn streams(testbed: &Testbed, door: &Door, account: u64) {
     let packet = transfer(testbed, account, (6, 5));
     let id = packet.id(testbed.network.genesis.network());
     let mut fate = door.stream(&format!("/v1/streams/fate?id={id}"), &[]);
-    assert_eq!(door.post("/v1/transactions", &submission(&packet, &json!({}))).status, 200);
+    assert_eq!(door.post("/v1/transactions", &submission(&packet, &patient())).status, 200);
     let told = fate.next_event();
     assert_eq!((&told.data["final"], &told.data["outcome"]), (&json!(true), &json!("applied")));
     let mut alarms = door.stream("/v1/streams/alarms", &[]);
     assert!(alarms.next_event().data["alarms"].is_array());
     assert_eq!(door.get("/v1/streams/blocks?form=1").status, 400);
+}
+
+/// The same streams over WebSockets: the same events, with the same cursors.
+fn sockets(testbed: &Testbed, door: &Door, account: u64) {
+    let mut events = door.stream("/v1/streams/blocks?from=1", &[]);
+    let mut blocks = door.socket("/v1/streams/blocks?from=1", &[]).unwrap();
+    for _ in 0..3 {
+        let (event, told) = (events.next_event(), blocks.next_event());
+        assert_eq!((told.name, told.id, told.data), (event.name, event.id, event.data));
+    }
+    let path = format!("/v1/streams/history?chain=1&account={account}&from=1.0");
+    let mut history = door.socket(&path, &[]).unwrap();
+    let (first, second) = (history.next_event(), history.next_event());
+    let path = format!("/v1/streams/history?chain=1&account={account}&from={}", first.id);
+    assert_eq!(door.socket(&path, &[]).unwrap().next_event().data, second.data, "it goes on from a cursor");
+
+    let packet = transfer(testbed, account, (7, 5));
+    let id = packet.id(testbed.network.genesis.network());
+    let mut fate = door.socket(&format!("/v1/streams/fate?id={id}"), &[]).unwrap();
+    assert_eq!(door.post("/v1/transactions", &submission(&packet, &patient())).status, 200);
+    assert_eq!(fate.next_event().data["final"], true);
+    assert_eq!(fate.closed(), 1000, "nothing follows");
+    let mut alarms = door.socket("/v1/streams/alarms", &[]).unwrap();
+    assert!(alarms.next_event().data["alarms"].is_array());
+    alarms.send("hello");
+    assert_eq!(alarms.closed(), 1008, "it takes no messages");
+
+    // What is refused before a stream begins is an answer of HTTP, as without a socket.
+    let refused = |path: &str, headers: &[(&str, &str)]| door.socket(path, headers).err();
+    assert_eq!(refused("/v1/streams/blocks?form=1", &[]), Some(400));
+    assert_eq!(refused("/v1/streams/blocks", &[("Origin", "https://evil.example")]), Some(403));
+    assert_eq!(refused("/v1/streams/blocks", &[("Origin", "null")]), Some(403));
+    let own = format!("http://{}", door.address);
+    assert_eq!(refused("/v1/streams/blocks", &[("Origin", &own)]), None);
+    let token = [("Sec-WebSocket-Protocol", "millrace.v1, bearer.mr_00")];
+    assert_eq!(refused("/v1/streams/blocks", &token), Some(401));
+    let half = ["Upgrade: websocket", "Connection: Upgrade"];
+    assert_eq!(door.request("GET", "/v1/streams/blocks", &half, b"").status, 400);
+    let open = door.get("/metrics").text;
+    assert!(open.contains("\nmillrace_gateway_streams "), "{open}");
 }
 
 fn metrics(door: &Door) {

@@ -58,7 +58,7 @@ impl Network {
 }
 
 /// A network of four, in which the fifth and the sixth validator come, and the second one leaves.
-fn changed(changes: usize) -> Network {
+pub fn changed(changes: usize) -> Network {
     let mut network = Network::with_membership("lives", 4, &[(3, 5), (GOVERNANCE, 3)], Membership::Decided);
     network.block(&[]);
     let [first, second] = [0, 1].map(|place| network.ledger.members().list[place].public_key);
@@ -68,7 +68,8 @@ fn changed(changes: usize) -> Network {
     network
 }
 
-fn proof(network: &mut Network) -> Proof {
+/// A proof of an account of it.
+pub fn proof(network: &mut Network) -> Proof {
     let open = network.account(3, 2);
     network.close(open, 1)
 }

@@ -39,6 +39,14 @@ fn history(network: &mut Network, all: &[u8]) -> History {
     History { proof: proof.encode().unwrap(), earlier }
 }
 
+/// The file of the whole history, the header of its genesis, and what is proved.
+pub fn whole(is_revoked: bool) -> (Vec<u8>, Vec<u8>, ProvedHistory) {
+    let mut network = network(is_revoked);
+    let history = history(&mut network, &[1, 2, 3]);
+    let proved = verdict(&network, &history).unwrap();
+    (history.encode().unwrap(), network.genesis.header().to_vec(), proved)
+}
+
 fn verdict(network: &Network, history: &History) -> Result<ProvedHistory, HistoryError> {
     let bytes = history.encode().unwrap();
     assert_eq!(History::decode(&bytes).as_ref(), Ok(history));

@@ -6,6 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tungstenite::client::IntoClientRequest as _;
+use tungstenite::http::{HeaderName, HeaderValue};
+use tungstenite::{Message, WebSocket};
 
 use crate::testbed::{MILLRACE, PATIENCE, Testbed, wait};
 
@@ -154,6 +157,57 @@ impl Door {
         let status = lines.next().unwrap();
         assert!(status.contains(" 200 "), "{path}: {status}");
         Stream(Box::new(lines))
+    }
+}
+
+/// A stream of events over a WebSocket.
+pub struct Socket(WebSocket<TcpStream>);
+
+impl Door {
+    /// Opens a stream over a WebSocket; the status of HTTP where that is refused.
+    pub fn socket(&self, path: &str, headers: &[(&str, &str)]) -> Result<Socket, u16> {
+        let mut request = format!("ws://{}{path}", self.address).into_client_request().unwrap();
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().unwrap();
+            request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
+        }
+        match tungstenite::client(request, self.connect()) {
+            Ok((socket, _)) => Ok(Socket(socket)),
+            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(refused))) => {
+                Err(refused.status().as_u16())
+            }
+            Err(error) => panic!("{path}: {error}"),
+        }
+    }
+}
+
+impl Socket {
+    /// The next event; waits for it.
+    pub fn next_event(&mut self) -> Event {
+        loop {
+            if let Message::Text(text) = self.0.read().unwrap() {
+                let mut said: Value = serde_json::from_str(&text).unwrap();
+                let text = |of: &Value| of.as_str().unwrap().to_owned();
+                return Event {
+                    name: text(&said["event"]),
+                    id: text(&said["id"]),
+                    data: said["data"].take(),
+                };
+            }
+        }
+    }
+
+    pub fn send(&mut self, text: &str) {
+        self.0.send(Message::text(text)).unwrap();
+    }
+
+    /// The code with which the gateway closes it; waits for that.
+    pub fn closed(&mut self) -> u16 {
+        loop {
+            if let Message::Close(Some(close)) = self.0.read().unwrap() {
+                return close.code.into();
+            }
+        }
     }
 }
 
