@@ -85,7 +85,10 @@ pub enum StartError {
     #[error(transparent)]
     Tokens(#[from] TokenError),
     /// An address cannot be listened on.
-    #[error("the gateway cannot listen on {address}: {source}")]
+    #[error(
+        "the gateway cannot listen on {address} ({source}): name another address in the section [gateway] of node.toml, or \
+         with --listen, or end the process that has this one"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,

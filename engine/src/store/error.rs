@@ -66,7 +66,10 @@ pub enum StoreError {
         detail: String,
     },
     /// A segment between two others, or below the oldest one, is gone.
-    #[error("the log segment {path} is missing")]
+    #[error(
+        "the log segment {path} is missing: put it back, if it was moved; without it this log cannot be continued, and \
+         counts as lost"
+    )]
     MissingSegment {
         /// The file that should exist.
         path: PathBuf,
@@ -108,7 +111,10 @@ pub enum StoreError {
         found: u64,
     },
     /// The disk is full. The log is read-only from here on; what was durable stays readable.
-    #[error("the disk is full while writing {path}; the log is read-only until the validator is restarted")]
+    #[error(
+        "the disk is full while writing {path}; nothing more is written before there is room and the validator is started \
+         again"
+    )]
     NoSpace {
         /// The file that was being written.
         path: PathBuf,

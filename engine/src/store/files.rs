@@ -97,7 +97,9 @@ impl Disk for Files {
         for entry in fs::read_dir(self.directory.as_path())? {
             let name = entry?.file_name();
             let number = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
-            segments.extend(number.and_then(|number| u64::from_str_radix(number, 16).ok()));
+            let number = number.and_then(|number| u64::from_str_radix(number, 16).ok());
+            // A file of nearly such a name, as a person may have made it, is none of the log's.
+            segments.extend(number.filter(|number| self.path(*number).file_name() == Some(name.as_os_str())));
         }
         segments.sort_unstable();
         Ok(segments)

@@ -118,7 +118,7 @@ fn described_chains(chains: &[ChainGenesis]) -> String {
 fn chosen(args: &MembersArgs, network: &Network) -> Result<Vec<usize>, NoValidator> {
     let listed = network.members.len();
     if let Some(index) = args.only.iter().find(|index| usize::from(**index) >= listed) {
-        return Err(NoValidator::index(*index, network));
+        return Err(NoValidator::local(*index, network));
     }
     let is_meant =
         |at: &usize| args.only.is_empty() || args.only.iter().any(|only| usize::from(*only) == *at);

@@ -38,7 +38,8 @@ pub enum OutputError {
 
 impl Output {
     /// Opens a file for a result; `-` is standard output. Of regular files that are there only an earlier result is
-    /// replaced: the report of a run, or of an audit. Devices and pipes are written to.
+    /// replaced, the report of a run or of an audit, and an empty one: `mktemp` makes such, and a run that was stopped
+    /// before its result leaves one. Devices and pipes are written to.
     ///
     /// # Errors
     /// [`OutputError`].
@@ -94,11 +95,12 @@ impl Drop for Output {
     }
 }
 
-/// Whether a file holds what such a file gets: the report of a run, or of an audit.
+/// Whether a file holds what such a file gets, the report of a run or of an audit; or nothing, which nobody loses.
 fn is_result(path: &Path) -> io::Result<bool> {
-    let value: Option<serde_json::Value> = serde_json::from_slice(&std::fs::read(path)?).ok();
+    let bytes = std::fs::read(path)?;
+    let value: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
     let has = |field: &str| value.as_ref().is_some_and(|value| value.get(field).is_some());
-    Ok((has("schema") && has("committed")) || (has("directory") && has("state_root")))
+    Ok(bytes.is_empty() || (has("schema") && has("committed")) || (has("directory") && has("state_root")))
 }
 
 /// Writes a new file, whole or not at all.
@@ -134,7 +136,10 @@ mod tests {
             drop(Output::open(&file).unwrap());
             assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{result}\n"));
         }
-        for other in ["-----BEGIN", r#"{"millrace_transaction": 1}"#, "{}", ""] {
+        std::fs::write(&file, "").unwrap();
+        Output::open(&file).unwrap().write(results[0]).unwrap();
+        assert!(std::fs::read_to_string(&file).unwrap().contains("1000"), "an empty file takes a result");
+        for other in ["-----BEGIN", r#"{"millrace_transaction": 1}"#, "{}"] {
             std::fs::write(&key, other).unwrap();
             assert!(matches!(Output::open(&key), Err(OutputError::Occupied(_))), "{other}");
             assert!(matches!(write_new(&key, b"proof"), Err(OutputError::Exists(_))));

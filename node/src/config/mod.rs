@@ -24,7 +24,7 @@ use engine::limits::{CHECKPOINT_EVERY_BYTES, PUBLIC_KEY_BYTES, RETENTION_HEIGHTS
 use engine::replica::Retention;
 use engine::types::Genesis;
 use kernels::ed25519::SigningKey;
-use net::{Address, Identity};
+use net::{Address, Identity, IdentityError};
 
 use crate::device::Policy;
 
@@ -267,8 +267,9 @@ impl Config {
         let genesis = Arc::new(genesis::load(&genesis_file)?);
         let consensus_seed = Secret::load(&consensus_key_file, readers)?;
         readers.check(&private_key_file)?;
-        let identity = Identity::load(&certificate_file, &private_key_file).map_err(|error| {
-            ConfigError::Content { file: certificate_file.clone(), problem: error.to_string() }
+        let identity = Identity::load(&certificate_file, &private_key_file).map_err(|error| match error {
+            IdentityError::File { path: file, source } => ConfigError::Unreadable { file, source },
+            other => ConfigError::Content { file: certificate_file.clone(), problem: other.to_string() },
         })?;
         identity::Claims {
             file,

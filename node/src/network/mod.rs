@@ -13,6 +13,7 @@
 //! an existing network is ever overwritten; `node.pid` names a process that was started with this
 //! validator's `node.toml`, or is stale and recognised as such.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -136,7 +137,13 @@ impl Network {
     /// A [`ConfigError`] that names the file and the field.
     pub fn load(directory: &Path) -> Result<Self, ConfigError> {
         let file = directory.join(NETWORK_FILE);
-        let mut top = Section::open(&file)?;
+        let mut top = Section::open(&file).map_err(|error| match error {
+            ConfigError::Unreadable { file, source } if source.kind() == ErrorKind::NotFound => {
+                let problem = "there is no such file; name the directory of a network, as `millrace network init` made it";
+                ConfigError::Content { file, problem: problem.into() }
+            }
+            other => other,
+        })?;
         let genesis_file = top.path("genesis", "the path of genesis.toml")?;
         let seed_file = top.optional_path("customers", SEED_HELP)?;
         let members =

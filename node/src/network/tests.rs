@@ -26,6 +26,13 @@ fn what_init_writes_loads_at_every_validator() {
     let account = made.genesis.account(ChainId(2), engine::types::AccountId(7)).unwrap();
     let key = loaded.client_seed().unwrap().signing_key(ChainId(2), engine::types::AccountId(7));
     assert_eq!(account.public_key, key.public_key());
+    // The directory of a validator is not that of the network.
+    let error = Network::load(&loaded.members[0].directory).unwrap_err().to_string();
+    assert!(error.contains("network.toml") && error.contains("name the directory of a network"), "{error}");
+    // A file of the identity that is not there is named once.
+    std::fs::remove_file(loaded.members[0].directory.join("tls.crt")).unwrap();
+    let error = Config::load(&loaded.members[0].config_file()).unwrap_err().to_string();
+    assert_eq!(error.matches("tls.crt").count(), 1, "{error}");
 }
 
 #[test]

@@ -26,12 +26,15 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How long the first validator is waited for before the others are asked as well.
 const FIRST_ALONE: Duration = Duration::from_millis(300);
 
+/// How a validator is named that network.toml does not list.
+const ELSEWHERE: &str = ". Name a validator that was prepared on another machine with --endpoint and --fingerprint, or, \
+                         once it is a member, with `--validator NAME`";
+
 /// A validator that nobody has heard of.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "there is no validator {named}: network.toml lists {listed}{}. Name a validator that was prepared on another \
-     machine with --endpoint and --fingerprint, or, once it is a member, with `--validator NAME`",
-    beside(members)
+    "there is no validator {named}: network.toml lists {listed}{}{}",
+    beside(members), if *is_local { "" } else { ELSEWHERE }
 )]
 pub struct NoValidator {
     /// What was named.
@@ -40,12 +43,20 @@ pub struct NoValidator {
     pub listed: String,
     /// The members now, in words, where somebody was asked.
     pub members: String,
+    /// Whether only validators whose directories are here were meant, as `network up` does.
+    pub is_local: bool,
 }
 
 impl NoValidator {
     /// Nobody in the network of a directory has this number.
     pub(crate) fn index(index: u16, network: &Network) -> Self {
-        Self { named: Named::Index(index), listed: listed(network), members: String::new() }
+        let (named, listed) = (Named::Index(index), listed(network));
+        Self { named, listed, members: String::new(), is_local: false }
+    }
+
+    /// The same, where only validators whose directories are here can be meant.
+    pub(crate) fn local(index: u16, network: &Network) -> Self {
+        Self { is_local: true, ..Self::index(index, network) }
     }
 }
 
@@ -196,7 +207,7 @@ fn connect_unlisted(network: &Network, name: &str) -> Result<Client> {
     let Some(member) = members.iter().find(|member| member.name == name) else {
         let names: Vec<_> = members.iter().map(|of| format!("\"{}\"", of.name.escape_debug())).collect();
         let (named, members) = (Named::Name(name.to_owned()), names.join(", "));
-        return Err(NoValidator { named, listed: listed(network), members }.into());
+        return Err(NoValidator { named, listed: listed(network), members, is_local: false }.into());
     };
     let refused = |why: String| anyhow::anyhow!("{} cannot be asked: {why}", member.name.escape_debug());
     member.connect(network.genesis.network()).map_err(refused)

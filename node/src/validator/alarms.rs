@@ -126,8 +126,10 @@ impl Past {
             self.clones = (seen.clones, Some(seen.now));
         }
         if self.clones.1.is_some_and(|at| seen.now < at + CLONE_TOLD) {
-            let words =
-                format!("another process uses the identity of this validator; seen {} times", seen.clones);
+            let words = format!(
+                "two processes use one identity, this validator's or a peer's (the log names it); seen {} times",
+                seen.clones
+            );
             say(AlarmKind::ClonedIdentity, Severity::Critical, words);
         }
         match seen.free {

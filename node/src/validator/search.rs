@@ -94,8 +94,14 @@ impl<R: Records> Search<'_, R> {
             lowest = height;
         }
         let nowhere = || {
+            let older = match lowest {
+                0..=1 => "",
+                _ => {
+                    "; if it is older, `query history` finds it by its account, and `query --archive` by its id"
+                }
+            };
             let where_to = format!("is in the blocks {lowest} to {committed}, nor known from an earlier one");
-            Unanswered::NotFound(format!("no transaction {id} {where_to}"))
+            Unanswered::NotFound(format!("no transaction {id} {where_to}{older}"))
         };
         Err(gone.unwrap_or_else(nowhere))
     }

@@ -138,11 +138,19 @@ pub struct Checkpoint {
     pub hints: Vec<u64>,
 }
 
+/// Why a file cannot be read, in the words of `verify` where it is cut off.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "it ends too early".into(),
+        _ => error.to_string(),
+    }
+}
+
 /// Why a checkpoint cannot be used. The journal below it still can.
 #[derive(Debug, Error)]
 pub enum CheckpointError {
     /// It cannot be read, or is damaged.
-    #[error("it cannot be read: {0}")]
+    #[error("it cannot be read: {}", reason(.0))]
     Unreadable(#[from] io::Error),
     /// Its parts are none, or contradict each other.
     #[error("it is invalid: {0}")]

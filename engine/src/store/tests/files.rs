@@ -246,6 +246,9 @@ fn a_lost_segment_is_an_error() {
         );
         std::fs::rename(&aside, path(lost)).unwrap();
     }
+    // What a person has put beside them is not taken for one of them.
+    std::fs::create_dir(directory.path().join("00.segment")).unwrap();
+    std::fs::copy(path(1), directory.path().join("0F.segment")).unwrap();
     check(Log::open(directory.path(), small()).unwrap().1, 0..60);
 }
 
