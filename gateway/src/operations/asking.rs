@@ -239,7 +239,7 @@ pub(super) async fn validators(gateway: &Gateway) -> Result<Reply, Failure> {
     let (as_of, answer): (_, MembersAnswer) = ask(gateway, Query::Members).await?;
     let members = hex::decode(&answer.members).ok().and_then(|bytes| Members::decode(&bytes));
     let members = members.ok_or_else(|| {
-        Failure::new(failure::INTERNAL, "the node tells no set of members: is it of another release?")
+        Failure::new(failure::INTERNAL, "the node names no members: run a gateway of the node's release")
     })?;
     let fields = |(place, member): (usize, &engine::types::Member)| {
         json!({
