@@ -63,7 +63,7 @@ struct Open {
 pub struct Sessions(Mutex<BTreeMap<[u8; 32], Open>>);
 
 impl Sessions {
-    /// Begins a session for the token with this hash, which ends at `until`. Returns the id for the cookie, which is kept
+    /// Begins a session for the token with this hash, which ends at `until`. Returns the id for the cookie; it is kept
     /// nowhere else.
     ///
     /// # Errors

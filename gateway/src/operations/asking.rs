@@ -29,7 +29,7 @@ pub(super) fn read<T: DeserializeOwned>(answer: &RawAnswer) -> Result<T, Failure
     serde_json::from_slice(&answer.body).map_err(|error| {
         Failure::new(
             failure::INTERNAL,
-            format!("the node's answer cannot be read ({error}): is it of another release?"),
+            format!("the node's answer cannot be read ({error}): run a gateway of the node's release"),
         )
     })
 }
@@ -157,7 +157,7 @@ pub(crate) fn block_value(answer: &BlockAnswer) -> Result<Value, Failure> {
     let block = Block::decode(&bytes).map_err(|error| {
         Failure::new(
             failure::INTERNAL,
-            format!("the node's block cannot be read ({error}): is it of another release?"),
+            format!("the node's block cannot be read ({error}): run a gateway of the node's release"),
         )
     })?;
     let header = block.header();

@@ -5,8 +5,8 @@
 //! WebSocket            {"id", "event", "data"} a text message     a ping every ALIVE_EVERY ─▶ close code and reason
 //! ```
 //!
-//! A socket accepts no messages. The parameters of a stream are in its address. The token is among the protocols that the
-//! client offers (`millrace.v1, bearer.TOKEN`): a page in a browser can put it there, and logs do not have it.
+//! A socket accepts no messages. The parameters of a stream are in its address. The token is among the protocols that
+//! the client offers (`millrace.v1, bearer.TOKEN`): a page in a browser can put it there, and logs do not have it.
 
 use std::convert::Infallible;
 use std::pin::pin;

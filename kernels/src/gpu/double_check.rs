@@ -1,5 +1,5 @@
-//! What may be made of a device's verdicts: an *accept* of a program counts where a combination confirms it, everything
-//! else is undecided.
+//! When a device's verdicts count: an *accept* of a program counts where a combination confirms it. Everything else is
+//! undecided.
 //!
 //! ```text
 //!  claims + canaries ──▶ wide: a verdict each ──▶ combination of what it accepts: a point for each group
