@@ -26,7 +26,7 @@ use crate::cli::DemoArgs;
 use crate::network::{ChainDraft, InitOptions, Member, Network};
 use crate::validator::clock::Clock;
 
-/// The chain of governance, those of payments, and that of fingerprints.
+/// The chain of the kind governance, those of payments, and that of fingerprints.
 const COUNCIL: ChainId = ChainId(0);
 const MONEY: [ChainId; 2] = [ChainId(1), ChainId(2)];
 const NOTARY: ChainId = ChainId(3);

@@ -234,7 +234,7 @@ texts! {
     // Governance.
     GOVERNANCE_ABOUT = "Who decides about chains and validators, what is proposed, and what takes effect when.",
         "谁来决定链与验证者的事项、有哪些提案、何时生效。";
-    NO_GOVERNANCE = "This network has no governance chain: chains and validators stay as the genesis has them.",
+    NO_GOVERNANCE = "This network has no chain of the kind governance: chains and validators stay as the genesis has them.",
         "本网络没有治理链：链与验证者保持创世配置。";
     ADMINISTRATORS = "Administrators", "管理员";
     MUST_APPROVE = "Must approve", "需批准人数";
