@@ -70,7 +70,7 @@ wasm *ARGS:
     proof/wasm/build {{ARGS}}
 
 # The console in a real browser (Debian's chromium and chromium-driver); screenshots in target/console
-doors:
+browser:
     cargo build --release
     gateway/browser/run target/release/millrace target/console
 

@@ -1,4 +1,4 @@
-//! The console at `/`: pages for people, made here, from the same operations that programs call.
+//! The console at `/`: pages for people, made in the gateway from the same operations that programs call.
 //!
 //! ```text
 //! browser ─▶ guard ─▶ page ─┬─ operations (as JSON-RPC and REST have them) ─▶ desk ─▶ node
@@ -7,11 +7,11 @@
 //! ```
 //!
 //! Invariants:
-//! - a page takes the same scope as the operations that it shows, and holds no state of its visitor but a session;
-//! - nothing comes from another host, no script and no style stands in a page ([`POLICY`]), and text of others is
-//!   shown by [`shown::foreign`] or [`shown::plain`] only;
+//! - a page needs the same scope as the operations that it shows, and keeps no state of a visitor but the session;
+//! - nothing is loaded from another host, a page has no inline script or style ([`POLICY`]), and text that others wrote
+//!   is shown by [`shown::foreign`] or [`shown::plain`] only;
 //! - every text of ours is in [`texts`], in every language;
-//! - our script is at most 20 KiB, and every page says all that it has to say without it.
+//! - the script has at most 20 KiB, and every page shows all its content without it.
 
 use std::sync::Arc;
 
@@ -170,7 +170,9 @@ impl View {
 
     /// The node's moment.
     fn moment(&self) -> Result<&Moment, Failure> {
-        self.moment.as_deref().ok_or_else(|| Failure::unavailable("the node has not answered yet"))
+        self.moment
+            .as_deref()
+            .ok_or_else(|| Failure::unavailable("the node has not answered yet; ask again later"))
     }
 
     /// Calls an operation for the visitor.
@@ -318,7 +320,7 @@ fn checker(request: &Request) -> Response<Body> {
 async fn genesis(State(doors): State<Doors>, request: Request) -> Response<Body> {
     let genesis = doors.gateway.settings.genesis.as_ref();
     let header = visitor(&request).may(Scope::Read).and_then(|()| {
-        let words = "this gateway does not have the genesis: it was started without --network";
+        let words = "this gateway does not have the genesis: start it with --network";
         genesis
             .map(|genesis| genesis.header().to_vec())
             .ok_or_else(|| Failure::new(failure::NOT_FOUND, words))
@@ -358,7 +360,7 @@ async fn sign_in_form(State(doors): State<Doors>, path: RawPathParams, request: 
 async fn form(doors: &Doors, headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, Failure> {
     media_type(headers, &[FORM])?;
     let bytes = doors.guard.body(headers, body, sign_in::FORM_BYTES_MAX).await?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| Failure::invalid("the form is no text"))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| Failure::invalid("the form is not valid UTF-8"))?;
     of_query(Some(text))
 }
 

@@ -156,7 +156,7 @@ impl Visitor {
                     true => (failure::FORBIDDEN, "the token"),
                     false => (failure::UNAUTHORIZED, "no token was shown, which"),
                 };
-                let message = format!("this takes the scope {scope}, and {shown} allows {}", self.scopes);
+                let message = format!("this needs the scope {scope}, and {shown} allows {}", self.scopes);
                 Err(Failure::new(kind, message))
             }
         }

@@ -109,7 +109,8 @@ impl Guard {
         let tokens = self.gateway.tokens.as_ref();
         let tokens = tokens.ok_or_else(|| wrong("this gateway has no tokens: leave out Authorization"))?;
         let found = tokens.find(token, self.gateway.started.elapsed(), clock::unix_seconds());
-        let found = found.ok_or_else(|| wrong("the token is unknown, was revoked, or has ended"))?;
+        let found =
+            found.ok_or_else(|| wrong("the token is unknown, revoked or expired: get another one"))?;
         let caller = caller("token", &found.name);
         Ok(Visitor { caller, scopes: found.scopes, shown: true, session: None })
     }

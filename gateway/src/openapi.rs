@@ -49,7 +49,7 @@ fn described(operation: &Operation) -> Value {
     let mut described = json!({
         "operationId": operation.name,
         "summary": operation.about,
-        "description": format!("Takes the scope `{}`.", operation.scope),
+        "description": format!("Needs the scope `{}`.", operation.scope),
         "parameters": operation.parameters.iter().filter(|of| of.place != Place::Body).map(parameter).collect::<Value>(),
         "responses": responses(operation),
     });
@@ -78,11 +78,11 @@ fn described_stream(path: &str, parameters: &[Parameter], about: &str) -> Value 
     json!({
         "operationId": format!("{name}_stream"),
         "summary": about,
-        "description": "Takes the scope `read`. Each event is sent at least once, in order. Its `id` is the cursor: go on \
+        "description": "Needs the scope `read`. Each event is sent at least once, in order. Its `id` is the cursor: go on \
             with `from`, or `Last-Event-ID`. With `Upgrade: websocket` (HTTP/1.1) the same events come over a WebSocket, \
-            each as a text message `{\"id\", \"event\", \"data\"}`. Who cannot set `Authorization` offers the protocols \
-            `millrace.v1` and `bearer.TOKEN`. It is closed with 1000 when nothing follows, 1008 when it is sent a message \
-            or answers no ping, 1011 and 1013 (come again) for the statuses 500 and 503, and 4000 and the status for \
+            each as a text message `{\"id\", \"event\", \"data\"}`. A client that cannot set `Authorization` offers the \
+            protocols `millrace.v1` and `bearer.TOKEN`. Close codes: 1000 the stream is complete, 1008 you sent a message \
+            or answered no ping, 1011 a defect of the gateway, 1013 try again later, and 4000 plus the HTTP status for \
             others.",
         "parameters": parameters.iter().map(parameter).collect::<Value>(),
         "responses": {

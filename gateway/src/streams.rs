@@ -1,14 +1,14 @@
 //! Streams of events: blocks, what happened on a chain, a transaction's fate, alarms.
 //!
 //! ```text
-//! one watcher asks the node for its height, while anybody listens ─▶ height ─▶ each stream goes on from its own cursor
+//! one watcher asks the node for its height, while a stream is open ─▶ height ─▶ each stream goes on from its own cursor
 //!                                         └─ each new block is encoded once ─▶ the last RECENT of them are shared
 //! each stream ─▶ server-sent events, or a WebSocket: the same events with the same cursors
 //! ```
 //!
 //! Invariants: an event is sent at least once, in order, and its id is the cursor to go on from (`Last-Event-ID`, or
-//! `from`); a stream holds one event at a time, so a slow reader slows itself; what a stream begins with and the node
-//! no longer keeps is answered with 410 before anything is streamed.
+//! `from`); a stream holds one event at a time, so a slow reader slows only itself; a cursor that the node no longer
+//! keeps is answered with 410 before anything is streamed.
 
 mod carrier;
 

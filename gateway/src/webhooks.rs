@@ -83,7 +83,8 @@ impl std::fmt::Display for Webhook {
 type Key = (AlarmKind, Option<ValidatorIndex>);
 
 /// What has changed from one look to the next: what was raised, what was silenced after that, and what was cleared.
-/// What is silenced from its beginning is not told of; if it is still there at the end of its silence, it is raised.
+/// An alarm that is silenced from its beginning is not posted. If it is still there when its silence ends, it is posted
+/// as raised.
 fn changes(
     before: &BTreeMap<Key, AlarmAnswer>,
     now: &BTreeMap<Key, AlarmAnswer>,

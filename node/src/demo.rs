@@ -1,4 +1,4 @@
-//! `millrace demo`: a network with some life in it, to look at. Nothing of it outlives the command.
+//! `millrace demo`: a network with some load, to look at. Nothing of it outlives the command, unless `--data` is given.
 //!
 //! ```text
 //! Testbed (temporary directory, tied processes) ─▶ one worker a validator: sign ─▶ submit ─▶ verdict ─▶ pause ─▶ …
@@ -26,7 +26,7 @@ use crate::cli::DemoArgs;
 use crate::network::{ChainDraft, InitOptions, Member, Network};
 use crate::validator::clock::Clock;
 
-/// The chain that decides, those of payments, and that of fingerprints.
+/// The chain of the kind governance, those of payments, and that of fingerprints.
 const COUNCIL: ChainId = ChainId(0);
 const MONEY: [ChainId; 2] = [ChainId(1), ChainId(2)];
 const NOTARY: ChainId = ChainId(3);
@@ -38,7 +38,7 @@ const BALANCE: u64 = 1_000_000;
 const VERDICT_PATIENCE: Duration = Duration::from_secs(10);
 /// A worker whose validator is not there tries again after this time.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How often it is looked whether the command is to end.
+/// How often the command looks whether it is to end.
 const POLL: Duration = Duration::from_millis(100);
 /// No transaction of a demonstration expires.
 const EXPIRY: Height = Height(u32::MAX as u64);
@@ -77,7 +77,10 @@ pub fn demo(args: &DemoArgs) -> Result<bool> {
             let worker = Worker::new(&testbed.network, member, place as u64, args.validators.into())?;
             let pause = Duration::from_millis(args.pause_ms);
             let name = format!("load-{place}");
-            std::thread::Builder::new().name(name).spawn(move || worker.run(pause)).context("a thread")?;
+            std::thread::Builder::new()
+                .name(name)
+                .spawn(move || worker.run(pause))
+                .context("cannot start a thread")?;
         }
     }
     println!("Ctrl-C stops it{}.", if args.data.is_none() { " and removes it" } else { "" });
@@ -92,7 +95,7 @@ pub fn demo(args: &DemoArgs) -> Result<bool> {
     Ok(true)
 }
 
-/// Somebody who pays at one validator. Its accounts are those whose number leaves its place when it is divided by the
+/// A client of one validator. Its accounts are those whose number leaves its place when it is divided by the
 /// number of workers, so no two workers use the same nonces.
 struct Worker {
     member: Member,

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! A silence hides nothing: the alarm is judged and shown as before, with the silence beside it. It does not ring: the
-//! metric that rules fire on is 0, webhooks hear nothing of it, and `millrace monitor` does not count it. Every silence
-//! has an end.
+//! metric that rules fire on is 0, webhooks get nothing but `silenced` for an alarm that was raised before, and
+//! `millrace monitor` does not count it. Every silence has an end.
 
 use std::fs;
 use std::io;
@@ -22,9 +22,9 @@ use crate::disk::replace_file;
 /// The name of the file in the data directory.
 const FILE: &str = "silences.json";
 const FORMAT: &str = "millrace/silences/1";
-/// So many at most; those that are over go first.
+/// Silences of a validator at most; those that have ended are removed first.
 pub const SILENCES_MAX: usize = 64;
-/// No silence lasts longer, in seconds: 30 days.
+/// The longest silence, in seconds: 30 days.
 pub const SILENCE_SECONDS_MAX: u64 = 30 * 86_400;
 /// Characters of a reason at most.
 pub const REASON_MAX: usize = 200;
@@ -35,7 +35,7 @@ pub const REASON_MAX: usize = 200;
 pub struct Silence {
     /// The alarm.
     pub alarm: AlarmKind,
-    /// The validator that the alarm is about; without, whatever it is about.
+    /// The place of the validator that the alarm is about; `None` silences the alarm whatever it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<ValidatorIndex>,
     /// Its end, in seconds since the Unix epoch.
@@ -55,7 +55,7 @@ pub struct Silences {
 /// The silences cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SilenceError {
-    /// They cannot be read or written.
+    /// The file cannot be read or written.
     #[error("{}: {error}", .file.display())]
     Io {
         /// The file.
@@ -63,8 +63,8 @@ pub enum SilenceError {
         /// What the system says.
         error: io::Error,
     },
-    /// The file says something else.
-    #[error("{}: not the silences of a validator ({problem}): remove the file, and nothing is silenced", .file.display())]
+    /// The file is damaged, or of another format.
+    #[error("{}: not the silences of a validator ({problem}): remove the file, then silence again what is to be silent", .file.display())]
     Content {
         /// The file.
         file: PathBuf,
@@ -72,10 +72,10 @@ pub enum SilenceError {
         problem: String,
     },
     /// There are too many.
-    #[error("{SILENCES_MAX} silences are in effect already: end some of them")]
+    #[error("{SILENCES_MAX} silences are in effect already: end one with `millrace alarm unsilence`")]
     TooMany,
     /// No such alarm is silenced.
-    #[error("{} is not silenced", .0.name())]
+    #[error("{} is not silenced: `millrace alarm silences` lists what is; give --about as it stands there", .0.name())]
     None(AlarmKind),
 }
 
@@ -86,7 +86,7 @@ impl Default for Silences {
 }
 
 impl Silences {
-    /// Those of a data directory; none if it has no file.
+    /// Reads those of a data directory; none if it has no file.
     ///
     /// # Errors
     /// The file cannot be read, or is damaged.
@@ -115,10 +115,10 @@ impl Silences {
         text.and_then(|text| replace_file(&file, &text)).map_err(|error| SilenceError::Io { file, error })
     }
 
-    /// Adds one, in place of one for the same alarm; those that are over are forgotten.
+    /// Adds a silence; it replaces one for the same alarm and validator. Those that have ended are removed.
     ///
     /// # Errors
-    /// There are [`SILENCES_MAX`].
+    /// [`SILENCES_MAX`] are in effect.
     pub fn add(&mut self, silence: Silence, now: u64) -> Result<(), SilenceError> {
         let key = (silence.alarm, silence.about);
         self.silences.retain(|of| of.until > now && (of.alarm, of.about) != key);
@@ -130,7 +130,7 @@ impl Silences {
         Ok(())
     }
 
-    /// Ends those of an alarm.
+    /// Ends the silence of an alarm and validator.
     ///
     /// # Errors
     /// There is none.
@@ -145,7 +145,7 @@ impl Silences {
         self.silences.iter().filter(move |of| of.until > now)
     }
 
-    /// What silences an alarm, if anything does; of several the one that lasts longest.
+    /// The silence of an alarm, if it has one; of several the one that lasts longest.
     #[must_use]
     pub fn of(&self, alarm: AlarmKind, about: Option<ValidatorIndex>, now: u64) -> Option<SilenceAnswer> {
         let fits = |of: &&Silence| of.alarm == alarm && (of.about.is_none() || of.about == about);
@@ -159,12 +159,12 @@ impl Silences {
 pub struct Watched {
     changed: Option<SystemTime>,
     silences: Silences,
-    /// What was wrong with the file, and was told.
+    /// The fault of the file that was logged last.
     told: Option<String>,
 }
 
 impl Watched {
-    /// Those that there are now. A file that cannot be used silences nothing, and is told of once.
+    /// The present silences. A file that cannot be used silences nothing, and is logged once.
     pub fn look(&mut self, data: &Path) -> &Silences {
         let changed = fs::metadata(data.join(FILE)).and_then(|about| about.modified()).ok();
         if changed != self.changed || changed.is_none() {

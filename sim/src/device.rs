@@ -1,5 +1,5 @@
-//! A device beside the verifiers: it takes some of the signatures, is late, loses answers, and leaves open what it
-//! likes. Nobody may notice: every verdict is compared with what the CPU alone says.
+//! A simulated device beside the verifiers. By chance it takes some of the signatures, is late, loses answers, and
+//! leaves signatures undecided. No verdict may change: each one is compared with the verdict of the CPU alone.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,16 +12,16 @@ use crate::chance::Chance;
 use crate::rules::Rule;
 use crate::world::World;
 
-/// One that all verifiers of a run share.
+/// A device that all verifiers of a run share.
 #[derive(Clone, Debug)]
 pub(crate) struct Device {
     chance: Arc<Mutex<Chance>>,
-    /// It accepts everything.
+    /// Whether it accepts everything, to show that the comparison finds it.
     lies: bool,
 }
 
 impl Device {
-    /// A device whose moods follow from the seed, and from nothing else that is drawn.
+    /// A device whose behaviour follows from the seed alone, so that it does not change what else is drawn.
     pub(crate) fn new(seed: u64, rule: Option<Rule>) -> Self {
         let chance = Chance::new(seed.wrapping_mul(0x9e6c_63d0_876a_6835));
         Self { chance: Arc::new(Mutex::new(chance)), lies: rule == Some(Rule::VerdictsKept) }
@@ -31,8 +31,8 @@ impl Device {
         draw(&mut self.chance.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How much later than otherwise a verdict comes: now and then so late that others overtake it. `None` if it does
-    /// not come at all, as where a verifier has no room for a batch.
+    /// The additional delay of a verdict; now and then so long that later ones come first. `None` if it does not come
+    /// at all, as where a verifier has no room for a batch.
     pub(crate) fn delay(&self) -> Option<Duration> {
         self.draw(|chance| match chance.below(40) {
             0 => None,

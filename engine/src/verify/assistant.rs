@@ -1,4 +1,4 @@
-//! Help with signatures from outside this process, which decides on nothing alone.
+//! Signatures that something outside this crate, such as a GPU, may accept before the CPU looks at them.
 //!
 //! ```text
 //! signatures of a round ─┬─ the first so many ──▶ assistant ──▶ accepted ───────────────▶ verdicts
@@ -6,30 +6,30 @@
 //!                        └─ the others ─────────────────────────────────────────────▶ CPU ─┘
 //! ```
 //!
-//! Whatever it does, verdicts are those of the CPU, as long as what it accepts is good: that is its promise, and what
-//! it does about it is told where it is made. Nobody is refused because of it.
+//! An assistant promises that what it accepts is good; `node/src/device` says how a GPU keeps that promise. As long as
+//! it does, all verdicts are those of the CPU. No signature is refused because of an assistant.
 
 use std::fmt;
 
 use kernels::ed25519::{Backend, Company, Effort, Group, Item, verify_groups_on};
 
-/// Something that may accept signatures before the CPU has looked at them.
+/// Something that may accept signatures in place of the CPU.
 pub trait Assistant: fmt::Debug + Send + Sync {
-    /// Offers signatures. It takes as many of the first ones as it likes, and copies what it takes; or none.
+    /// Offers signatures. The assistant takes and copies as many of the first ones as it likes. `None`: it takes none.
     fn offer(&self, items: &[Item<'_>]) -> Option<Box<dyn Answer>>;
 }
 
-/// What an [`Assistant`] owes.
+/// The pending answer of an [`Assistant`].
 pub trait Answer: fmt::Debug {
     /// How many signatures it took.
     fn taken(&self) -> usize;
 
-    /// Waits, for a bounded time, and says of each one that it took whether it is accepted. `None` if there is nothing
-    /// that counts.
+    /// Waits, for a bounded time, and says of each signature taken whether it is accepted. `None` if there is no answer
+    /// that counts: then the CPU checks all of them.
     fn wait(self: Box<Self>) -> Option<Vec<bool>>;
 }
 
-/// Who has decided on the signatures of a round.
+/// How many signatures of a round the assistant and the CPU have decided on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Decided {
     /// How many the assistant has accepted.

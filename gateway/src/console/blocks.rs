@@ -79,8 +79,12 @@ async fn row(gateway: &Gateway, height: u64) -> Result<Option<Arc<Row>>, Failure
         }
         Err(failure) => return Err(failure),
     };
-    let unread =
-        || Failure::new(failure::INTERNAL, "the node's block cannot be read: is it of another release?");
+    let unread = || {
+        Failure::new(
+            failure::INTERNAL,
+            "the node's block cannot be read: run a gateway of the node's release",
+        )
+    };
     let answer: BlockAnswer = serde_json::from_slice(&answer.body).map_err(|_| unread())?;
     let block = hex::decode(&answer.block).ok().and_then(|bytes| Block::decode(&bytes).ok());
     let block = block.ok_or_else(unread)?;

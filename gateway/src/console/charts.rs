@@ -1,6 +1,6 @@
 //! Charts: some minutes of one figure as SVG, whose colours come from the style sheet of the page.
 //!
-//! They are drawn once for all visitors, at most once a second, and never where nobody looks.
+//! They are drawn once for all visitors, at most once a second, and only while somebody looks.
 
 use maud::PreEscaped;
 use plotters::prelude::*;

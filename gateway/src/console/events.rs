@@ -1,4 +1,4 @@
-//! The one stream of events of a browser: that there is a new moment. What has changed is in the pages.
+//! The one stream of events of a browser. An event says only that there is a new moment; the pages show what changed.
 //!
 //! Invariants: at most [`STREAMS_MAX`] streams, each of at most [`LIFE`]: then the browser comes again, and is asked
 //! again who it is.
@@ -22,9 +22,9 @@ use crate::gateway::Gateway;
 
 /// Streams that are open at a time.
 pub const STREAMS_MAX: usize = 1_024;
-/// How long one is.
+/// How long a stream stays open.
 const LIFE: Duration = Duration::from_secs(600);
-/// A stream says at least so often that it lives.
+/// How often a stream sends a comment when it has no event.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
 
 struct Stream {

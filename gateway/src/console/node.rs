@@ -12,7 +12,7 @@ use super::{View, shown, texts as t};
 use crate::failure::Failure;
 
 const DAY: u64 = 86_400;
-/// Days before the end of a certificate from which on it is looked at.
+/// From so many days before its end on a certificate is marked.
 const CERTIFICATE_DAYS: u64 = 30;
 
 pub(super) fn page(view: &View) -> Result<Page, Failure> {

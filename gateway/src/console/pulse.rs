@@ -1,4 +1,4 @@
-//! What all visitors see of the node's moment: asked once for all of them, at most once a second.
+//! The state of the node for all visitors: the node is asked once for all of them, at most once a second.
 //!
 //! ```text
 //! watch: node ── Counters, Status, Members ─▶ Moment (charts drawn) ─▶ every page, every stream
@@ -28,20 +28,20 @@ use crate::metrics::{self, Sample};
 const EVERY: Duration = Duration::from_secs(1);
 /// How often it is asked while nobody does: alarms are noted then as well.
 const IDLE: Duration = Duration::from_secs(5);
-/// Somebody has looked so recently that others will.
+/// How long after the last visit the node is still asked once a second.
 const LOOKED: Duration = Duration::from_secs(10);
-/// A page waits so long for a moment that is new.
+/// How long a page waits for a new moment.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Moments whose figures are kept.
 const POINTS_MAX: usize = 400;
-/// Alarms that are over and kept.
+/// How many alarms that are over are kept.
 const PAST_MAX: usize = 256;
 
-/// What was seen of the node at one moment.
+/// A moment: the state of the node as it was at one time.
 pub struct Moment {
     /// What it last said of itself.
     pub sample: Arc<Sample>,
-    /// Why it says nothing now.
+    /// Why the node does not answer now, if it does not.
     pub lost: Option<Failure>,
     /// Who validates.
     pub members: Arc<Vec<Member>>,
@@ -268,7 +268,7 @@ impl Memory {
         let members = answer
             .and_then(|answer| hex::decode(&answer.members).ok().and_then(|bytes| Members::decode(&bytes)));
         let members = members.ok_or_else(|| {
-            Failure::new(failure::INTERNAL, "the node tells no set of members: is it of another release?")
+            Failure::new(failure::INTERNAL, "the node names no members: run a gateway of the node's release")
         })?;
         let members = Arc::new(members.list);
         self.members = Some((epoch, members.clone()));

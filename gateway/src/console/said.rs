@@ -11,7 +11,7 @@ use crate::gateway::Gateway;
 
 /// Members of a list that are shown.
 const SHOWN_MAX: usize = 50;
-/// How deep what was said is shown: deeper than anything that we say.
+/// How many levels of a value are shown: more than any value of ours has.
 const DEPTH_MAX: usize = 8;
 
 /// Kinds of transactions: the member of what was said, and its name.

@@ -12,9 +12,9 @@ use super::{View, accounts, chains, number, shown, texts as t, words};
 use crate::failure::{self, Failure};
 use crate::gateway::Gateway;
 
-/// Chains that are searched: a network with more asks for the chain.
+/// Chains that are searched. With more chains, the search needs the chain, as in `1:7`.
 const CHAINS_MAX: usize = 64;
-/// Chains of which a reference is looked for: of each, blocks are read.
+/// Chains in which a reference is looked for: the blocks of each have to be read.
 const READ_MAX: usize = 8;
 /// Bytes of a reference.
 const REFERENCE_BYTES: usize = 12;

@@ -1,5 +1,5 @@
-//! Browsers that have signed in. A browser shows its token once and gets a number by chance in a cookie; the token
-//! itself is kept neither there nor here.
+//! Browsers that have signed in. A browser shows its token once and gets a random id in a cookie. Neither side keeps
+//! the token itself.
 //!
 //! ```text
 //! token ── found in the file ─▶ id (256 bits) ─▶ cookie: HttpOnly, SameSite=Strict, with TLS also Secure
@@ -21,7 +21,7 @@ use super::language::cookie;
 
 /// The header in which requests with a cookie show that their page is ours.
 pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
-/// Sessions at a time. When there is no room, the one that ends first gives its place up.
+/// Sessions at a time. When there is no room, the one that would end first is ended.
 const SESSIONS_MAX: usize = 1_024;
 /// The longest session.
 pub const SESSION_SECONDS: u64 = 12 * 3_600;
@@ -63,8 +63,8 @@ struct Open {
 pub struct Sessions(Mutex<BTreeMap<[u8; 32], Open>>);
 
 impl Sessions {
-    /// Begins one for the token with this hash, which ends at `until`. What comes back goes into the cookie, and is
-    /// kept nowhere else.
+    /// Begins a session for the token with this hash, which ends at `until`. Returns the id for the cookie; it is kept
+    /// nowhere else.
     ///
     /// # Errors
     /// The operating system gives no randomness.
@@ -99,7 +99,7 @@ impl Sessions {
     }
 }
 
-/// 256 bits of chance, in hexadecimal.
+/// 256 random bits, in hexadecimal.
 ///
 /// # Errors
 /// The operating system gives none.

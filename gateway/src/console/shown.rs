@@ -1,4 +1,4 @@
-//! Values for people. Text of others is shown so that it can neither be markup nor look like something else.
+//! How values are shown to people. Text that others wrote can neither be markup nor look like something else.
 
 use std::fmt::Write as _;
 
@@ -11,8 +11,8 @@ const SHOWN_MAX: usize = 512;
 /// Characters at the beginning of a hash that is cut short, and at its end.
 const ENDS: (usize, usize) = (8, 6);
 
-/// A text of others, visible in full: what would be invisible, or change the direction of what follows, is written as
-/// its number. It is markup's task to escape what is left.
+/// A text that others wrote, with every character visible: one that is invisible, or changes the direction of the text,
+/// is written as its number. The markup escapes the rest.
 pub fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for (count, letter) in text.chars().enumerate() {
@@ -29,7 +29,7 @@ pub fn plain(text: &str) -> String {
     shown
 }
 
-/// Whether a letter is one that a reader sees. Separators of lines, signs of direction, signs without a width, fillers
+/// Whether a reader sees this character. Separators of lines, signs of direction, signs without a width, fillers
 /// and tags are not.
 fn is_visible(letter: char) -> bool {
     !letter.is_control()

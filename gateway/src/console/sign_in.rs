@@ -1,7 +1,7 @@
 //! Signing in and out: a token for a cookie.
 //!
-//! A page of another origin can send a form here, but it can neither set the cookie of the form nor read its number:
-//! so nobody is signed in with somebody else's token. Wrong tokens are counted, and who sends many is held off.
+//! A page of another origin can send a form here, but it can neither set the cookie of the form nor read its number. So
+//! it cannot sign a browser in with a token of its own. Wrong tokens are counted, and a caller with many has to wait.
 
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
@@ -25,7 +25,7 @@ use crate::tokens::{Bearer, PREFIX};
 pub const FORM_BYTES_MAX: usize = 4 << 10;
 /// How long a form can be sent.
 const FORM_SECONDS: u64 = 3_600;
-/// The longest path that is gone back to.
+/// The longest path to go back to after signing in.
 const BACK_BYTES_MAX: usize = 1_024;
 
 /// Where to go on after something was done: a path of this console, and nothing else.
@@ -123,7 +123,7 @@ pub fn sign_in(
     let is_ours = cookie(headers, &name)
         .is_some_and(|id| text(&form_read, "csrf").is_some_and(|shown| shown == form_number(id)));
     if !is_ours {
-        let words = "the form was not this console's, or is older than an hour: open the page again, with cookies allowed";
+        let words = "the form is not of this console, or is older than an hour: open the page again, with cookies allowed";
         return Err(Failure::new(failure::FORBIDDEN, words));
     }
     let back = back_to(text(&form_read, "back")).to_owned();
@@ -156,14 +156,14 @@ fn bearer(gateway: &Gateway, view: &View, token: &str) -> Result<([u8; 32], Bear
         tokens.and_then(|tokens| tokens.find_hash(&hash, gateway.started.elapsed(), clock::unix_seconds()));
     found.map(|bearer| (hash, bearer)).ok_or_else(|| {
         tries.note(caller, Instant::now());
-        Failure::new(failure::UNAUTHORIZED, "the token is unknown, was revoked, or has ended")
+        Failure::new(failure::UNAUTHORIZED, "the token is unknown, revoked or expired: get another one")
     })
 }
 
 /// Signs a browser out.
 ///
 /// # Errors
-/// The form was not this console's.
+/// The form is not of this console.
 pub fn sign_out(
     gateway: &Gateway,
     view: &View,
@@ -173,7 +173,7 @@ pub fn sign_out(
         if text(&form?, "csrf") != Some(session.csrf().as_str()) {
             return Err(Failure::new(
                 failure::FORBIDDEN,
-                "the form was not this console's: open the page again",
+                "the form is not of this console: open the page again",
             ));
         }
         gateway.console.sessions.end(session);

@@ -75,13 +75,13 @@ texts! {
     FAILED = "That did not work", "操作失败";
 
     // The network.
-    NETWORK_ABOUT = "How the network is, as this node sees it.", "本节点所见的网络状态。";
+    NETWORK_ABOUT = "The state of the network, as this node sees it.", "本节点所见的网络状态。";
     NETWORK_ID = "Network id", "网络编号";
     HEIGHT = "Height", "高度";
     BLOCKS_BEHIND = "Blocks behind", "落后区块";
     VALIDATORS = "Validators", "验证者";
     VALIDATORS_THERE = "Validators there", "在线验证者";
-    VALIDATORS_ABOUT = "Leader: who proposed the newest block. Proposed: how many of the newest {} blocks. Figures of a link are those of this node's present connection.",
+    VALIDATORS_ABOUT = "Leader: who proposed the newest block. Proposed: how many of the newest {} blocks. The figures of a link are those of this node's present connection.",
         "领导者：提出最新区块的验证者。提议：最新 {} 个区块中的数量。链路数据来自本节点的当前连接。";
     TRANSACTIONS_A_SECOND = "Transactions per second", "每秒交易数";
     BLOCKS_A_SECOND = "Blocks per second", "每秒区块数";
@@ -102,7 +102,7 @@ texts! {
     NOT_CONNECTED = "not connected", "未连接";
 
     // Chains.
-    CHAINS_ABOUT = "What each chain has, after the newest block.", "最新区块之后各链的情况。";
+    CHAINS_ABOUT = "The state of each chain after the newest block.", "最新区块之后各链的情况。";
     CHAIN = "Chain", "链";
     CHAIN_OF = "Chain {}", "链 {}";
     KIND = "Kind", "类型";
@@ -117,7 +117,7 @@ texts! {
     PAUSED = "paused", "已暂停";
     CLOSED = "closed", "已关闭";
     IN_EFFECT = "in effect", "已生效";
-    NOT_KNOWN_HERE = "Only the genesis says it, and this gateway does not have that.", "仅创世配置中有记载，而本网关没有该配置。";
+    NOT_KNOWN_HERE = "Only the genesis tells this, and this gateway does not have the genesis.", "仅创世配置中有记载，而本网关没有该配置。";
     SINCE = "Since", "起始";
     GENESIS = "the genesis", "创世";
     ISSUER = "Issuer", "发行人";
@@ -152,7 +152,7 @@ texts! {
     FROM_THE_BEGINNING = "From the beginning", "从头开始";
 
     // Transactions.
-    TRANSACTIONS_ABOUT = "What happened on a chain: the newest first, or from a place on in the order of execution.",
+    TRANSACTIONS_ABOUT = "What happened on a chain: the newest first, or from a given place on, in the order of execution.",
         "链上发生的事件：最新的在前；或从某一位置起按执行顺序排列。";
     TRANSACTIONS_OF = "Transactions on chain {}", "链 {} 上的交易";
     TRANSACTION = "Transaction", "交易编号";
@@ -169,7 +169,7 @@ texts! {
     CHECK = "Check it in this page", "在本页检验";
     CHECK_HOLDS = "The proof holds:", "证明成立：";
     CHECK_FAILS = "The proof does not hold, or could not be checked:", "证明不成立或无法检验：";
-    CHECK_ABOUT = "This check is as honest as this page: both come from this gateway.", "此检验的可信度等同于本页：两者均来自本网关。";
+    CHECK_ABOUT = "Check and page both come from this gateway. For a check of your own, run millrace verify-proof.", "此检验的可信度等同于本页：两者均来自本网关。";
     TRAIL = "The way between the chains", "跨链路径";
     APPLIED = "applied", "已执行";
     SENT_ON = "sent", "已发出";
@@ -234,7 +234,7 @@ texts! {
     // Governance.
     GOVERNANCE_ABOUT = "Who decides about chains and validators, what is proposed, and what takes effect when.",
         "谁来决定链与验证者的事项、有哪些提案、何时生效。";
-    NO_GOVERNANCE = "This network has no chain that decides: chains and validators stay as the genesis has them.",
+    NO_GOVERNANCE = "This network has no chain of the kind governance: chains and validators stay as the genesis has them.",
         "本网络没有治理链：链与验证者保持创世配置。";
     ADMINISTRATORS = "Administrators", "管理员";
     MUST_APPROVE = "Must approve", "需批准人数";
@@ -251,7 +251,7 @@ texts! {
     NEXT_EPOCH = "with the next epoch", "下一纪元";
 
     // The node.
-    NODE_ABOUT = "The validator with which this console speaks.", "本控制台所连接的验证者。";
+    NODE_ABOUT = "The validator to which this console is connected.", "本控制台所连接的验证者。";
     ROLE = "Role", "角色";
     MEMBER = "member", "成员";
     FOLLOWS = "only follows", "仅跟随";
@@ -261,7 +261,7 @@ texts! {
     DAYS = "{} days", "{} 天";
     UPTIME = "Up for", "运行时间";
     STAGES = "Stages", "处理阶段";
-    STAGES_ABOUT = "How long transactions were in each stage since the start of the node, and how many went through it.",
+    STAGES_ABOUT = "How long transactions spent in each stage since the node started, and how many went through it.",
         "自节点启动以来交易在各阶段的停留时间及数量。";
     STAGE_INGRESS = "Ingress", "接收";
     STAGE_VERIFY = "Verification", "验签";
@@ -288,13 +288,13 @@ texts! {
     ROUNDS = "{} rounds", "{} 轮";
     UNREADABLE = "Unreadable places", "不可读位置";
     REPAIRED = "Repaired places", "已修复位置";
-    FETCHING = "It fetches the state of height", "正在获取此高度的状态";
+    FETCHING = "It is fetching the state of height", "正在获取此高度的状态";
     REFUSED = "Refused transactions", "被拒交易";
     REASON = "Reason", "原因";
     COUNT = "Count", "数量";
 
     // Alarms.
-    ALARMS_ABOUT = "What an operator is to look at. The node judges; this page shows it.", "需要运维人员关注的事项。由节点判定，本页仅作展示。";
+    ALARMS_ABOUT = "What needs an operator. The node decides; this page shows it.", "需要运维人员关注的事项。由节点判定，本页仅作展示。";
     ALARMS_NOW = "Present alarms", "当前告警";
     ALARMS_OVER = "Alarms that are over", "历史告警";
     ALARMS_OVER_ABOUT = "Those that this gateway has seen since it was started, at most 256.", "本网关启动以来所见，最多 256 条。";

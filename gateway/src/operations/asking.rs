@@ -29,7 +29,7 @@ pub(super) fn read<T: DeserializeOwned>(answer: &RawAnswer) -> Result<T, Failure
     serde_json::from_slice(&answer.body).map_err(|error| {
         Failure::new(
             failure::INTERNAL,
-            format!("the node's answer cannot be read ({error}): is it of another release?"),
+            format!("the node's answer cannot be read ({error}): run a gateway of the node's release"),
         )
     })
 }
@@ -157,7 +157,7 @@ pub(crate) fn block_value(answer: &BlockAnswer) -> Result<Value, Failure> {
     let block = Block::decode(&bytes).map_err(|error| {
         Failure::new(
             failure::INTERNAL,
-            format!("the node's block cannot be read ({error}): is it of another release?"),
+            format!("the node's block cannot be read ({error}): run a gateway of the node's release"),
         )
     })?;
     let header = block.header();
@@ -239,7 +239,7 @@ pub(super) async fn validators(gateway: &Gateway) -> Result<Reply, Failure> {
     let (as_of, answer): (_, MembersAnswer) = ask(gateway, Query::Members).await?;
     let members = hex::decode(&answer.members).ok().and_then(|bytes| Members::decode(&bytes));
     let members = members.ok_or_else(|| {
-        Failure::new(failure::INTERNAL, "the node tells no set of members: is it of another release?")
+        Failure::new(failure::INTERNAL, "the node names no members: run a gateway of the node's release")
     })?;
     let fields = |(place, member): (usize, &engine::types::Member)| {
         json!({

@@ -47,7 +47,7 @@ pub(super) async fn charter(gateway: &Gateway, arguments: &Arguments) -> Result<
 }
 
 fn unread(what: &str) -> Failure {
-    let message = format!("the node's row of the {what} cannot be read: is it of another release?");
+    let message = format!("the node's row of the {what} cannot be read: run a gateway of the node's release");
     Failure::new(failure::INTERNAL, message)
 }
 

@@ -5,8 +5,8 @@
 //! WebSocket            {"id", "event", "data"} a text message     a ping every ALIVE_EVERY ─▶ close code and reason
 //! ```
 //!
-//! A socket takes no messages: what a stream begins with stands in its address, and its token among the protocols that
-//! it offers (`millrace.v1, bearer.TOKEN`), where a page of a browser can put it and no log has it.
+//! A socket accepts no messages. The parameters of a stream are in its address. The token is among the protocols that
+//! the client offers (`millrace.v1, bearer.TOKEN`): a page in a browser can put it there, and logs do not have it.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -30,13 +30,13 @@ use super::{Course, Event, Open, Step, event};
 use crate::failure::{self, Failure};
 use crate::gateway::Gateway;
 
-/// A stream says at least so often that it lives.
+/// How often a stream sends a comment or a ping when it has no event.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// A socket on which nothing was heard for this time, not even an answer to a ping, is closed.
 const SILENCE: Duration = Duration::from_secs(45);
-/// So long it is waited until the other side of a socket has closed it, too.
+/// How long a socket waits until the other side has closed it, too.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Bytes of a message that a socket reads: it takes none.
+/// Bytes of a message that a socket reads before it is refused: no message is accepted.
 const MESSAGE_BYTES_MAX: usize = 1 << 10;
 /// The protocol that a socket speaks, where the other side offers any.
 const PROTOCOL: &str = "millrace.v1";
@@ -83,7 +83,7 @@ impl Carrier {
         }
     }
 
-    /// The response in which a stream begins.
+    /// The response with which a stream begins.
     pub(super) fn carry(self, gateway: Arc<Gateway>, course: impl Course, held: Held) -> Response<Body> {
         match self {
             Self::Events => events(gateway, course, held),

@@ -1,22 +1,22 @@
-//! From which sizes on one way of checking beats another, and how a machine finds its own.
+//! From which number of entries on one way of checking signatures is faster than another, and how that is measured.
 //!
-//! No verdict depends on them.
+//! No verdict depends on these numbers.
 
 use super::{Backend, Effort, Entry, Item, SigningKey, combination_holds_on, search};
 use std::time::Duration;
 
-/// From which sizes on one way of checking signatures beats another on a CPU.
+/// From which number of entries on one way of checking signatures is faster than another on a CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crossovers {
-    /// So many entries, and eight lanes at a time beat single verification.
+    /// Entries from which on eight lanes at a time are faster than single verification; `usize::MAX` if never.
     pub lanes: usize,
-    /// So many entries, and the combination beats verdicts one by one.
+    /// Entries from which on a combination is faster than verdicts one by one.
     pub combination: usize,
 }
 
 /// Sizes at which the combination is tried.
 const SIZES: [usize; 10] = [16, 24, 32, 40, 48, 64, 96, 128, 192, 256];
-/// Each time is the shortest of so many: what disturbs a measurement makes it longer.
+/// Runs of each measurement. The shortest counts, because disturbances only make a run longer.
 const RUNS: usize = 5;
 /// Entries that fill the lanes.
 const LANES: usize = 8;

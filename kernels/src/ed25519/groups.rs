@@ -1,6 +1,6 @@
-//! The CPU's part of a combination whose points are summed up elsewhere: coefficients, scalars and the final test.
+//! The CPU's part of a combination whose points a device adds: coefficients, scalars and the final test.
 //!
-//! Elsewhere sums may be wrong, so nothing is taken from there but encodings of points, which are decoded here.
+//! The device may add wrongly. So the CPU takes nothing from it but encodings of points, and decodes them itself.
 
 use super::{
     Backend, Signature,
@@ -12,25 +12,25 @@ use super::{
     single,
 };
 
-/// What the signed hexadecimal digits of a coefficient lack: 888…8 in 32 digits.
+/// What is subtracted from 128 uniform bits so that each of the 32 hexadecimal digits is signed: 888…8.
 const BIAS: [u64; 2] = [0x8888_8888_8888_8888; 2];
-/// The width of windows that suits points with the coefficient one.
+/// The width of windows, in bits, for points with the coefficient one.
 const WIDTH: u32 = 4;
 
-/// `count` uniform numbers of 128 bits. As a coefficient each counts less 888…8 (32 hexadecimal digits).
+/// `count` uniform numbers of 128 bits. The coefficient is each of them minus 888…8 (32 hexadecimal digits).
 pub(crate) fn coefficients(seed: [u8; 32], count: usize) -> Vec<u128> {
     let mut taken = Vec::new();
     Coefficients::new(seed).take(count, &mut taken);
     taken.into_iter().map(i128::cast_unsigned).collect()
 }
 
-/// L − 888…8, by which a biased coefficient becomes one modulo L.
+/// L − 888…8: added to a uniform number, it gives the coefficient modulo L.
 pub(crate) fn unbias() -> [u8; 32] {
     scalar::bytes(&scalar::sub_words(&scalar::ORDER, &[BIAS[0], BIAS[1], 0, 0]))
 }
 
-/// The multiple of B that a group's sum should be, but for torsion: Σ zᵢsᵢ and its check value. Nothing if an `sᵢ` is
-/// not below L, for whose signature no sum speaks.
+/// The multiple of B that a group's sum should be, but for torsion: Σ zᵢsᵢ plus the check value. `None` if an `sᵢ` is
+/// not below L: such a signature is invalid, and a sum does not show it.
 ///
 /// At most 2³² entries: their products, each below 2³⁸¹, stay below 2⁵¹².
 pub(crate) fn multiple<'a>(
@@ -53,8 +53,8 @@ pub(crate) fn multiple<'a>(
     Some(scalar::add(&weighted, &scalar::negate(&scalar::reduce(&bias))))
 }
 
-/// Whether eight times the sum of the encoded points is eight times the sum of those multiples of B. Not if one encodes
-/// no point.
+/// Whether eight times the sum of the encoded points is eight times the sum of those multiples of B. `false` if one
+/// encodes no point.
 pub(crate) fn sums_hold(sums: &[[u8; 32]], multiples: &[Words]) -> bool {
     let backend = Backend::best();
     let encodings: Vec<&[u8; 32]> = sums.iter().collect();

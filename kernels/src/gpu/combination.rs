@@ -18,7 +18,7 @@ use crate::ed25519::{groups, numbers};
 #[cfg(test)]
 mod tests;
 
-/// Claims that are summed up together, unless a test wants fewer.
+/// Claims of a group, unless a test wants fewer.
 pub(super) const GROUP: usize = 32;
 /// Words of a group's sum.
 pub(super) const SUM_WORDS: usize = 8;
@@ -26,7 +26,7 @@ pub(super) const SUM_WORDS: usize = 8;
 pub const KERNELS: [&str; 5] = ["terms", "decode", "rows", "columns", "fold"];
 /// Hexadecimal digits of a coefficient.
 const COLUMNS: u64 = 32;
-/// Words of the rows of a point: zero to eight times, four elements each, two limbs to a word.
+/// Words of the rows of a point: its multiples by 0 to 8, four elements each, two limbs to a word.
 const ROWS: u64 = 9 * 4 * LIMBS as u64 / 2;
 /// Words of a point in extended coordinates.
 const EXTENDED: u64 = 4 * LIMBS as u64;
@@ -59,12 +59,12 @@ impl Combination {
         Ok(Self { kernels: Kernels::new(device, &plan)?, group })
     }
 
-    /// Groups of so many claims.
+    /// The number of groups of so many claims.
     pub(super) fn groups(&self, claims: usize) -> usize {
         claims.div_ceil(self.group)
     }
 
-    /// Orders the kernels for one batch.
+    /// Records the kernels for one batch.
     pub(super) fn record(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -84,7 +84,7 @@ pub(super) fn slot_words() -> u64 {
     3 * ROWS
 }
 
-/// The encodings that these words are.
+/// The encodings of the groups' sums in these words.
 pub(super) fn sums(words: &[u32]) -> Vec<[u8; 32]> {
     let encoding = |words: &[u32; SUM_WORDS]| {
         let mut encoding = [0; 32];
@@ -101,7 +101,7 @@ pub fn source() -> String {
     text().source
 }
 
-/// All of it: narrow's numbers, points and hashing, with other tables, digits and order of work.
+/// Source and constants: narrow's numbers, points and hashing, with other tables, digits and order of work.
 fn text() -> Text {
     let source = [
         &narrow::common(),

@@ -1,5 +1,5 @@
-//! What may be made of a device's verdicts: an *accept* of a program counts where a combination confirms it, everything
-//! else is undecided.
+//! When a device's verdicts count: an *accept* of a program counts where a combination confirms it. Everything else is
+//! undecided.
 //!
 //! ```text
 //!  claims + canaries ──▶ wide: a verdict each ──▶ combination of what it accepts: a point for each group
@@ -51,7 +51,7 @@ pub enum Opinion {
 pub enum Disagreement {
     /// The combination does not confirm what wide accepts.
     #[error(
-        "wide accepts signatures among the {entries} from entry {first} on that their combination refuses"
+        "wide accepts signatures that the combination of the {entries} entries from {first} on does not confirm"
     )]
     Combination {
         /// The first of the group, from zero, in the batch that was submitted.
@@ -102,7 +102,7 @@ pub enum Judged {
     },
 }
 
-/// A claim on the opinions on one batch. Dropping it gives the batch up.
+/// A ticket for the opinions on one batch. Dropping it gives the batch up.
 #[derive(Debug)]
 #[must_use = "a batch whose ticket is dropped is given up"]
 pub struct Pending {

@@ -21,7 +21,9 @@ pub enum GpuError {
         has: u64,
     },
     /// The device lacks what a program is written for.
-    #[error("{adapter} has no {feature}, which the program {program:?} needs")]
+    #[error(
+        "{adapter} has no {feature}, which the program {program:?} needs; use another device, or the CPU"
+    )]
     Feature {
         /// What the driver calls the device.
         adapter: String,
@@ -31,7 +33,9 @@ pub enum GpuError {
         program: &'static str,
     },
     /// The driver gave no device.
-    #[error("{adapter} cannot be opened: {reason}")]
+    #[error(
+        "{adapter} cannot be opened: {reason}; look whether this user may open it (group render), and at its driver"
+    )]
     Device {
         /// What the driver calls the device.
         adapter: String,
@@ -39,7 +43,7 @@ pub enum GpuError {
         reason: String,
     },
     /// A shader was refused.
-    #[error("the kernel {kernel} does not compile: {message}")]
+    #[error("the kernel {kernel} does not compile: {message}; install another driver, or use the CPU")]
     Shader {
         /// Program and kernel.
         kernel: String,

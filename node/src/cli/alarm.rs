@@ -1,4 +1,4 @@
-//! What can be typed about alarms.
+//! The command line of `millrace alarm`.
 
 use std::path::PathBuf;
 
@@ -7,9 +7,9 @@ use engine::wire::answers::AlarmKind;
 
 /// Silence alarms of a validator for a while, with a reason.
 ///
-/// A silenced alarm is still judged and shown, with its silence beside it; it does not
-/// ring: rules of Prometheus do not fire, webhooks hear nothing of it, and `millrace
-/// monitor` does not count it. docs/ALARMS.md has the alarms.
+/// A silenced alarm is still judged and shown, with its silence beside it. It does not
+/// ring: rules of Prometheus do not fire, webhooks get one event `silenced` and then
+/// nothing, and `millrace monitor` does not count it. docs/ALARMS.md has the alarms.
 #[derive(Debug, Clone, Subcommand)]
 pub enum AlarmCommand {
     /// Silence an alarm.
@@ -22,7 +22,7 @@ pub enum AlarmCommand {
 
 /// Silence an alarm.
 ///
-/// The validator knows it within a second, and need not run.
+/// A running validator reads it within a second; one that does not run, at its start.
 ///
 /// Examples:
 ///   millrace alarm silence peer_unreachable --about 2 --for 2h --reason "rack B is moved" \
@@ -37,7 +37,7 @@ pub struct SilenceArgs {
     /// The alarm's name, as in docs/ALARMS.md.
     #[arg(value_parser = parse_alarm)]
     pub alarm: AlarmKind,
-    /// The place of the validator that the alarm is about; without, whatever it is about.
+    /// The place of the validator that the alarm is about; without it, whatever the alarm is about.
     #[arg(long, value_name = "PLACE")]
     pub about: Option<u16>,
     /// How long: minutes, hours or days, as in 45m, 2h or 3d; at most 30 days.

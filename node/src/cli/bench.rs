@@ -1,4 +1,4 @@
-//! What can be typed to measure a network, and to look at one.
+//! The command lines of `millrace bench`, `load` and `demo`.
 
 use std::path::PathBuf;
 
@@ -35,7 +35,7 @@ pub struct DemoArgs {
     /// it, ports that are free.
     #[arg(long, value_name = "PORT")]
     pub base_port: Option<u16>,
-    /// Make the network here, and leave it.
+    /// Make the network in this directory, and keep it.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 }
@@ -109,7 +109,7 @@ pub struct BenchArgs {
     /// How journals are written.
     #[arg(long, value_enum, default_value_t = Storage::Auto)]
     pub storage: Storage,
-    /// Who checks signatures; docs/GPU.md has what that means.
+    /// Who checks signatures; docs/GPU.md explains the choices.
     #[arg(long, value_enum, default_value_t = Verify::Cpu)]
     pub verify: Verify,
     /// A field of the validators' [work] section, such as batch_delay_ms=20; may be repeated.

@@ -1,4 +1,4 @@
-//! Choices that several commands have.
+//! Options that several commands have.
 
 use clap::ValueEnum;
 
@@ -32,14 +32,14 @@ impl Storage {
 pub enum Verify {
     /// The CPU alone.
     Cpu,
-    /// A GPU as many as it can check in a tenth of a second, be it one that the CPU imitates; the CPU the rest.
+    /// A GPU or a software device, as many as it can check in a tenth of a second; the CPU the rest.
     Gpu,
-    /// A GPU, if there is one of hardware, and the CPU: each batch is parted so that both end together.
+    /// A hardware GPU, if there is one, and the CPU: each round is split so that both end together.
     Auto,
 }
 
 impl Verify {
-    /// What a configuration calls it.
+    /// The policy that a configuration file names by the same word.
     #[must_use]
     pub fn policy(self) -> Policy {
         match self {

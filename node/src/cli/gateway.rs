@@ -1,4 +1,4 @@
-//! What can be typed about HTTP: a gateway, its tokens, and the monitor; and the text for a bug report.
+//! The command lines of `millrace gateway`, `token`, `monitor`, `top` and `support`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

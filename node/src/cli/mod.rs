@@ -177,10 +177,10 @@ pub enum Command {
     Monitor(MonitorArgs),
     #[command(subcommand)]
     Alarm(AlarmCommand),
-    /// What a validator starts to have signatures checked by a device.
+    /// Check signatures on a device; a validator starts this itself.
     #[command(hide = true)]
     DeviceChild {
-        /// Takes a device that the CPU imitates.
+        /// Allow a software device.
         #[arg(long)]
         software: bool,
     },
@@ -219,7 +219,7 @@ pub struct NodeArgs {
     /// The validator's configuration.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Who checks signatures, whatever the configuration says: docs/GPU.md has what that means.
+    /// Who checks signatures, in place of what the configuration says; docs/GPU.md explains the choices.
     #[arg(long, value_enum, value_name = "WHO")]
     pub verify: Option<Verify>,
 }
@@ -314,7 +314,7 @@ pub struct PlacesArgs {
     /// How journals are written.
     #[arg(long, value_enum, default_value_t = Storage::Auto)]
     pub storage: Storage,
-    /// Who checks signatures; docs/GPU.md has what that means.
+    /// Who checks signatures; docs/GPU.md explains the choices.
     #[arg(long, value_enum, default_value_t = Verify::Cpu)]
     pub verify: Verify,
 }

@@ -12,16 +12,16 @@ use std::time::Duration;
 use super::shared_memory::SharedMemory;
 use super::worker::{COMMAND, MEMORY_WORDS, SOFTWARE};
 
-/// A line that a driver prints is handed on up to here.
+/// Bytes of a line of the driver that go to the log.
 const PRINTED_BYTES_MAX: usize = 256;
-/// So many lines of what a driver prints are handed on; a driver may print without end.
+/// Lines of the driver that go to the log; a driver may print without end.
 const PRINTED_LINES_MAX: usize = 32;
 /// How long a child that was killed is waited for, in steps. One that hangs in the kernel is left to it.
 const REAPED_WITHIN: (u32, Duration) = (20, Duration::from_millis(20));
 /// A child reads its lines at once; one that does not is hanging.
 const WRITE_PATIENCE: Duration = Duration::from_millis(200);
 
-/// A way to get a child.
+/// Starts children; tests have another kind.
 pub(super) trait Spawn: Send + Sync + std::fmt::Debug {
     /// Starts one.
     fn spawn(&self) -> io::Result<Link>;
@@ -32,7 +32,7 @@ pub(super) trait Spawn: Send + Sync + std::fmt::Debug {
 pub(super) struct Link {
     /// Lines go both ways.
     pub(super) socket: UnixStream,
-    /// What the child sees of it, too.
+    /// The memory that the child maps, too.
     pub(super) memory: Arc<SharedMemory>,
     /// The process; none in tests, whose child is a thread.
     process: Option<Child>,
@@ -47,7 +47,7 @@ impl Link {
 
     /// Ends the child, whatever it does at the moment, and does not wait for it.
     pub(super) fn kill(&mut self) {
-        // It may be gone.
+        // It may have ended.
         let _gone = self.socket.shutdown(Shutdown::Both);
         if let Some(process) = &mut self.process {
             let _gone = process.kill();
@@ -72,9 +72,9 @@ impl Drop for Link {
 /// This program, as a child.
 #[derive(Debug)]
 pub(super) struct Program {
-    /// Where it is.
+    /// Its file.
     pub(super) path: PathBuf,
-    /// Whether it may use a device that the CPU imitates.
+    /// Whether it may use a software device.
     pub(super) takes_software: bool,
 }
 
@@ -98,7 +98,7 @@ impl Spawn for Program {
     }
 }
 
-/// What a driver prints goes to the log, where somebody may look for it, and only so much of it.
+/// Writes what a driver prints to the log, up to a bound.
 fn hand_on(printed: impl io::Read) {
     let mut lines = BufReader::new(printed);
     let mut told = 0;

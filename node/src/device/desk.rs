@@ -1,4 +1,4 @@
-//! The validator's side of a device: who gets what, and what becomes of it.
+//! The validator's side of a device: which signatures it gets, whether its answers count, and when it is tried again.
 //!
 //! ```text
 //!              ┌──────────────── resting, for a while ◀── lost, hanging, out of memory
@@ -32,32 +32,33 @@ mod state;
 pub use state::Standing;
 use state::{Flight, State};
 
-/// A driver that compiles for the first time takes seconds, on a busy machine minutes.
+/// How long a child may take until its device is ready. A driver that compiles for the first time takes seconds, on a
+/// busy machine minutes.
 const READY_WITHIN: Duration = Duration::from_secs(180);
 /// A child that has not answered for a batch for so long is hanging.
 const HANGING_AFTER: Duration = Duration::from_secs(10);
 /// How long the first batches may take, with which it is measured: their keys are new.
 const MEASURED_WITHIN: Duration = Duration::from_secs(60);
-/// A batch that takes longer is large enough to measure by.
+/// The measurement ends with a batch that takes this long.
 const LONG_BATCH: Duration = Duration::from_millis(100);
-/// Sizes of batches by which it is measured.
+/// Sizes of the batches by which a device is measured.
 const SIZES: [usize; 5] = [32, 128, 512, 2_048, 8_192];
-/// Keys that sign what it is measured by.
+/// Keys that sign these batches.
 const KEYS: usize = 16;
-/// After a loss it is tried again so much later, each time twice as long,
+/// After a loss the next child is started this much later, after each further loss twice as long,
 const REST_FIRST: Duration = Duration::from_secs(30);
-/// and at least this often.
+/// but at most this much later.
 const REST_MAX: Duration = Duration::from_secs(600);
 /// A device that was in service for so long begins anew with the shortest rest.
 const STEADY_AFTER: Duration = Duration::from_secs(600);
-/// How often it is looked whether something is to be done.
+/// How often the supervisor looks at the state of the child.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// So many batches in a row without an answer that counts, and it rests.
+/// After so many batches in a row without an answer that counts, the device rests.
 const FAILURES_MAX: u32 = 8;
-/// So many lines about batches that nobody has handed in, and the child makes no sense.
+/// A child is given up after more lines than this about batches that it was not given.
 const STRAY_LINES_MAX: u32 = 64;
 
-/// Whom a desk tells.
+/// What a desk calls when something happens to its device.
 pub struct Hooks {
     /// A device is in service, and was measured.
     pub in_service: Box<dyn Fn(DeviceTimes) + Send + Sync>,
@@ -71,7 +72,7 @@ impl fmt::Debug for Hooks {
     }
 }
 
-/// Where verify threads hand in signatures for a device.
+/// Where verify threads hand in signatures for a device. A thread supervises the child, and another hears each child.
 #[derive(Debug)]
 pub struct Desk {
     inner: Arc<Inner>,
@@ -85,7 +86,7 @@ struct Inner {
     clock: Clock,
     /// What a signature takes on the CPU.
     cpu: Duration,
-    /// How long each batch is waited for, where a test says it.
+    /// How long each batch is waited for, where a test sets it.
     patience: Option<Duration>,
     /// The threads that hear children, and the one that starts them.
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
@@ -118,7 +119,7 @@ impl Desk {
         program: std::path::PathBuf,
         hooks: Hooks,
     ) -> std::io::Result<Self> {
-        // With `auto` a software device could never be the sooner one.
+        // With `auto` a software device would never get a part: it is slower than the CPU.
         let takes_software = policy == Policy::Gpu;
         let spawn = Box::new(super::child::Program { path: program, takes_software });
         Self::with(policy, (cpu, None), clock, spawn, hooks)
@@ -157,7 +158,7 @@ impl Desk {
         Ok(Self { inner, threads })
     }
 
-    /// How the device is, and what the child says of it.
+    /// The state of the device, and what the child calls it.
     #[must_use]
     pub fn standing(&self) -> (Standing, Option<String>) {
         let state = self.inner.lock();
@@ -170,7 +171,7 @@ impl Desk {
         self.inner.lock().trouble.clone()
     }
 
-    /// How many batches came too late.
+    /// Batches whose answer did not come in time.
     #[must_use]
     pub fn timeouts(&self) -> u64 {
         self.inner.lock().timeouts
@@ -182,8 +183,8 @@ impl Desk {
         self.inner.lock().standing == Standing::InService
     }
 
-    /// Ends the child, whatever it does, and waits until nobody is told of it any more. What is handed in after that
-    /// goes to the CPU.
+    /// Ends the child, whatever it does, and waits until no hook is called any more. What is handed in after that goes
+    /// to the CPU.
     pub fn stop(&self) {
         self.inner.lock().is_stopping = true;
         self.inner.changed.notify_all();
@@ -220,7 +221,7 @@ impl Answer for Ticket {
     fn wait(self: Box<Self>) -> Option<Vec<bool>> {
         let answer = self.inner.answer(self.which, self.begun + self.patience);
         if let Some((_, landed)) = &answer {
-            // Not when the CPU was done with its part and looked.
+            // When the answer came, not when this thread was done with the CPU's part and looked.
             self.inner.landed(self.ahead, landed.saturating_sub(self.begun));
         } else if self.inner.clock.now() >= self.begun + self.patience {
             self.inner.landed(self.ahead, self.patience);
@@ -232,7 +233,7 @@ impl Answer for Ticket {
 
 impl Ticket {
     fn judge(&self, answer: &[bool]) -> Option<Vec<bool>> {
-        // Without randomness the CPU cannot check either; the verify thread says so.
+        // Without randomness the CPU cannot check either; the verify thread stops the validator with a message.
         match self.guarded.judge(answer, &random()?) {
             Ok(accepted) => Some(accepted),
             Err(Fault::Blind) => None,
@@ -324,7 +325,7 @@ impl Inner {
         }
     }
 
-    /// What was accepted, if it still counts: what was in the child's hands when its device was caught does not.
+    /// What was accepted, unless the device was caught meanwhile: then no answer of the child counts.
     fn counts(&self, judged: Option<Vec<bool>>) -> Option<Vec<bool>> {
         let mut state = self.lock();
         match &judged {
@@ -389,7 +390,7 @@ impl Inner {
         }
     }
 
-    /// A child from its start to its end; why it has ended.
+    /// Follows a child from its start to its end, and returns why it has ended.
     fn live(self: &Arc<Self>, spawn: &dyn Spawn) -> String {
         let link = match spawn.spawn() {
             Ok(link) => link,
@@ -568,7 +569,7 @@ impl Inner {
         ))
     }
 
-    /// What one batch takes, whose verdicts are known.
+    /// How long a batch of good signatures takes.
     fn time(&self, claims: &[Claim]) -> Result<Duration, String> {
         let random = random().ok_or("the operating system gives no randomness")?;
         let guarded = Guarded::new(claims.iter().map(Claim::entry), &random);

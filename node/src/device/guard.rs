@@ -1,9 +1,9 @@
-//! What the validator itself does so that a fault of its child, or of its device, is found.
+//! How the validator itself finds faults of its child, or of its device.
 //!
-//! The device's programs check each other, with known bad entries of their own, in the child. This looks at the child:
-//! at places that it is not told there is an entry that is known to be bad and one that is known to be good, and after
-//! the answer the CPU checks entries that were drawn only then. It is a guard against faults, not against a process
-//! that means harm: such a one could find the known bad entry by checking signatures itself.
+//! In the child, the double check compares two ways of checking, with known bad entries of its own. This guard checks
+//! the child. It adds an entry that is known to be bad and one that is known to be good, at places that the child is
+//! not told. After the answer the CPU checks entries that are drawn only then. That finds faults. A malicious process
+//! could find the known bad entry by checking signatures itself.
 
 use kernels::ed25519::{Entry, SigningKey, verify};
 use kernels::gpu::Claim;
@@ -23,7 +23,7 @@ pub(super) enum Fault {
     /// It accepts what the CPU refuses.
     #[error("it accepts signature {0} of a batch, which the CPU refuses")]
     Sample(usize),
-    /// It does not accept what is known to be good: it is of no use, but lies to nobody's harm.
+    /// It does not accept what is known to be good. That is useless, but harms nobody: the CPU decides.
     #[error("it does not accept a signature that is known to be good")]
     Blind,
 }
@@ -45,7 +45,8 @@ impl Guarded {
         let mut claims: Vec<Claim> = entries.into_iter().map(|entry| Claim::from(&entry)).collect();
         let message = claims[below(random, 0, claims.len())].message.clone();
         let mut bad = signed(random, 1, &message);
-        // Below 2^250, so that s does not become refusable by its size alone. Should it be good, another bit is taken.
+        // A bit below 2^250, so that s does not become invalid by its size alone. Should the signature still be good,
+        // another bit is taken.
         let first = below(random, 2, 250);
         for bit in (first..250).chain(0..first) {
             bad.signature[32 + bit / 8] ^= 1 << (bit % 8);
@@ -96,12 +97,12 @@ fn signed(random: &Random, place: usize, message: &[u8]) -> Claim {
     Claim { key: key.public_key(), signature: key.sign(message), message: message.to_vec() }
 }
 
-/// What follows from random bytes, for this place.
+/// 32 bytes that are derived from `random` for this purpose.
 fn bytes(random: &Random, place: usize) -> [u8; 32] {
     sha256_parts(&[b"millrace device guard", random, &(place as u64).to_le_bytes()])
 }
 
-/// The same as a number below `end`.
+/// A number below `end` that is derived in the same way.
 fn below(random: &Random, place: usize, end: usize) -> usize {
     let bytes = bytes(random, place);
     let number = u64::from_le_bytes(*bytes.first_chunk().expect("32 bytes"));

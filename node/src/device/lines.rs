@@ -29,7 +29,7 @@ pub(super) enum ToChild {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "says", rename_all = "snake_case")]
 pub(super) enum FromChild {
-    /// It has a device, with both programs.
+    /// It has a device, and the double check is compiled.
     Ready {
         /// What it is.
         device: String,

@@ -7,10 +7,10 @@
 //!        └── accepted, or left to the CPU ◀── guard: known entries, a sample ◀── Desk
 //! ```
 //!
-//! The driver of a GPU can crash, hang, or write where it should not. So it runs in a child that shares nothing with
-//! the validator but a stretch of memory and a socket; the child's end is the loss of a device, and no more. What the
-//! child accepts has passed two ways of checking in different arithmetic (`kernels::gpu::DoubleCheck`), and then counts
-//! only if the guard here finds nothing wrong with the batch (ADR 29 to 31). Everything else is decided by the CPU.
+//! The driver of a GPU can crash, hang, or write where it should not. So it runs in a child process that shares nothing
+//! with the validator but a stretch of memory and a socket. If the child ends, the validator loses a device, no more.
+//! What the child accepts has passed two ways of checking in different arithmetic (`kernels::gpu::DoubleCheck`). It
+//! counts only if the guard here finds nothing wrong with the batch (ADR 29 to 31). The CPU decides everything else.
 //!
 //! Invariants:
 //!

@@ -12,10 +12,10 @@ pub enum Policy {
     /// The CPU alone.
     #[default]
     Cpu,
-    /// The device, as many as it can check in a tenth of a second, and a smallest batch whenever it has nothing to do;
-    /// the CPU checks the rest.
+    /// The device gets as many as it can check in a tenth of a second, and a smallest batch whenever it is idle; the
+    /// CPU checks the rest.
     Gpu,
-    /// Each batch is parted so that device and CPU end together.
+    /// Each round is split so that device and CPU end together.
     Auto,
 }
 
@@ -30,7 +30,7 @@ impl Policy {
         }
     }
 
-    /// What a batch is to take on a device at most.
+    /// How long a batch may take on a device.
     fn bound(self) -> Duration {
         match self {
             Self::Cpu => Duration::ZERO,
@@ -46,11 +46,11 @@ pub(super) const BATCH_MIN: usize = 16;
 pub(super) const PATIENCE_MAX: Duration = Duration::from_secs(1);
 /// Beside the time that a batch should take, a machine that has other work may need this.
 const PATIENCE_MORE: Duration = Duration::from_millis(100);
-/// How much a batch says about the next ones.
+/// How much of `drift` each batch that was timed decides.
 const WEIGHT: f64 = 0.1;
-/// How much a batch that the device did not get says about the next ones.
+/// How far `drift` returns to 1 for each round of which the device gets nothing.
 const FORGIVENESS: f64 = 0.002;
-/// A device may become so much faster or slower than it was measured.
+/// The bounds of `drift`: a batch that took still less or longer counts as these.
 const DRIFT: (f64, f64) = (0.1, 10.0);
 
 /// How fast a device and the CPU are.
@@ -62,7 +62,7 @@ pub(super) struct Pace {
     claim: f64,
     /// Seconds of each signature, on one thread of the CPU.
     cpu: f64,
-    /// By how much batches have taken longer lately than these say.
+    /// How long batches have taken lately, as a multiple of what the times above say.
     drift: f64,
 }
 
@@ -108,12 +108,12 @@ impl Pace {
         }
     }
 
-    /// The device got nothing. One that was slow for a while is tried again in time.
+    /// A round of which the device got nothing. So one that was slow for a while gets batches again later.
     pub(super) fn passed_over(&mut self) {
         self.drift += FORGIVENESS * (1.0 - self.drift);
     }
 
-    /// From how many on the device gets some.
+    /// The smallest size of a round, by powers of two up to `most`, of which the device gets a part.
     pub(super) fn crossover(&self, policy: Policy, most: usize) -> Option<usize> {
         let sizes = (0..).map(|power| 1 << power).take_while(|size| *size < most).chain([most]);
         sizes.into_iter().find(|size| self.share(policy, *size, 0) > 0)
@@ -126,7 +126,7 @@ impl Pace {
         self.drift += WEIGHT * (drift - self.drift);
     }
 
-    /// Of each batch and of each signature on the device.
+    /// The device's time for each batch, and its time for each signature.
     pub(super) fn times(&self) -> (Duration, Duration) {
         (Duration::from_secs_f64(self.batch), Duration::from_secs_f64(self.claim))
     }

@@ -16,7 +16,7 @@ use crate::disk::{put_in_place, replace_file};
 
 /// The name of the file in the data directory.
 pub const FILE: &str = "device.json";
-/// What is written in advance.
+/// The file that is written in advance.
 const PREPARED: &str = "device.caught";
 /// What that says; the reason follows when it can be written.
 const CAUGHT: &str = "a wrong verdict; the log says which";
@@ -59,7 +59,7 @@ pub enum RecordError {
         /// What the system says.
         error: io::Error,
     },
-    /// It says something else.
+    /// The file is damaged, or of another format.
     #[error(
         "{}: not the record of a device ({problem}): put it back, or remove it, and then check the directory with \
          `millrace verify`",

@@ -16,7 +16,7 @@ use super::guard::GUARDS;
 
 /// Claims of one batch at most, with those that the guard puts in.
 pub(super) const CLAIMS_MAX: usize = 16_384 - CANARIES;
-/// Bytes of a message at most. What is longer goes to the CPU.
+/// Bytes of a message at most. A longer one, and what stands behind it in the round, goes to the CPU.
 pub(super) const MESSAGE_BYTES_MAX: usize = 303;
 /// Words of a claim without its message: 32 bytes, 64 bytes, and two numbers.
 const CLAIM_WORDS: usize = 8 + 16 + 2;
@@ -32,7 +32,7 @@ pub(super) const SLOT_WORDS: usize = OPINIONS + CLAIMS_MAX;
 const UNDECIDED: u32 = 0x51a7_0001;
 const ACCEPTED: u32 = 0x51a7_0002;
 
-/// A slot whose words make no sense.
+/// A slot whose words cannot be a batch or opinions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the shared memory holds {what} {number}, which cannot be")]
 pub(super) struct Nonsense {
@@ -51,7 +51,7 @@ impl<'a> Slot<'a> {
         words.get(begin..begin.checked_add(SLOT_WORDS)?).map(Self)
     }
 
-    /// How many of these, the first ones, a slot has room for beside those that the guard puts in.
+    /// How many of the first of these entries fit into a slot, beside those that the guard puts in.
     pub(super) fn room<'e>(entries: impl IntoIterator<Item = Entry<'e>>) -> usize {
         let mut left = MESSAGE_WORDS - GUARDS * MESSAGE_BYTES_MAX.div_ceil(4);
         let fits = |entry: &Entry<'_>| {

@@ -18,9 +18,9 @@ use super::lines::{FromChild, ToChild, Which, hear, say};
 use super::shared_memory::SharedMemory;
 use super::slot::{CLAIMS_MAX, SLOT_WORDS, Slot};
 
-/// What it is called on the command line.
+/// The name of the child's command.
 pub(super) const COMMAND: &str = "device-child";
-/// The option by which it takes a device that the CPU imitates.
+/// The option that allows a software device.
 pub(super) const SOFTWARE: &str = "--software";
 /// Batches in shared memory.
 pub(super) const SLOTS: usize = 3;
@@ -30,17 +30,17 @@ pub(super) const MEMORY_WORDS: usize = SLOTS * SLOT_WORDS;
 const SAMPLES: usize = 1;
 /// How long it waits for the oldest batch before it looks for new ones.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// How much the validator's threads go before it.
+/// The niceness of the child: the validator's threads come first.
 const NICENESS: i32 = 5;
 /// Blocks that a claim's hash takes at most: of 303 bytes.
 const CLAIM_BLOCKS: usize = 3;
 
-/// Works until the validator is gone, or the device is.
+/// Works until the validator or the device is gone.
 ///
 /// # Errors
 /// It was not started by a validator, or the validator is of another release.
 pub fn run(takes_software: bool) -> anyhow::Result<()> {
-    let by_hand = "this command is for validators, which start it themselves";
+    let by_hand = "validators start this command themselves; for a GPU use `millrace node --verify gpu`";
     let socket = UnixStream::from(stdin().as_fd().try_clone_to_owned()?);
     let memory = stdout().as_fd().try_clone_to_owned()?;
     // What a driver prints must not go into the memory.
@@ -60,10 +60,10 @@ pub fn run(takes_software: bool) -> anyhow::Result<()> {
     worker.work(&orders)
 }
 
-/// The validator goes before it: a device that the CPU imitates would take every core, and memory is taken back here
-/// first.
+/// Gives way to the validator: a software device would take every core, and when memory runs out the kernel is to end
+/// this process first.
 fn give_way() {
-    // Where it is not allowed to, it goes on as it is.
+    // Where that is not allowed, it goes on without.
     let _niced = rustix::process::nice(NICENESS);
     let _told = std::fs::write("/proc/self/oom_score_adj", "500");
 }

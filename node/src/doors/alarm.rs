@@ -12,7 +12,7 @@ use crate::silences::{Silence, Silences};
 use crate::validator::clock::Clock;
 use crate::verify::check_data;
 
-/// Does what was typed.
+/// Silences an alarm, ends a silence, or lists the silences.
 ///
 /// # Errors
 /// The directory is not a validator's, or its silences cannot be used.
@@ -50,6 +50,6 @@ pub fn alarm(command: &AlarmCommand) -> Result<bool> {
 }
 
 fn load(data: &Path) -> Result<Silences> {
-    check_data(data).context("the silences of a validator stand in its data directory")?;
+    check_data(data).context("--data must name the data directory of a validator")?;
     Ok(Silences::load(data)?)
 }

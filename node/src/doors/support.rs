@@ -28,7 +28,7 @@ const LOG_BYTES_MAX: u64 = 256 << 10;
 const FILES_MAX: usize = 1_000;
 /// A file that is longer holds no key.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
-/// A word of a key file that is shorter gives no secret away.
+/// Characters of a word of a key file from which on it may be a secret.
 const SECRET_WORD_MIN: usize = 16;
 /// What stands for a value that is left out.
 const LEFT_OUT: &str = "(left out)";
@@ -43,8 +43,8 @@ to which alarms are posted: each secret of the directory was looked for in this 
 /// A secret would have been in the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{} has a secret that would be in the text, perhaps in a log: nothing was written; look for it there, and change the \
-     secret",
+    "the text would contain a secret of {}, so nothing was written. Look for it in the log and the configuration, remove \
+     it there, and replace the secret",
     .0.display()
 )]
 pub struct HoldsSecret(pub PathBuf);
@@ -101,7 +101,7 @@ fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).expect("keys are text")
 }
 
-/// How a validator is and what it has counted, or why it does not say it.
+/// The status and the counters of a validator, or why it does not answer.
 fn asked(network: &Network, member: &Member) -> (String, String) {
     let told = |query| -> Result<String, client::ClientError> {
         let answer = member.connect(&network.genesis)?.ask::<Value>(query)?;
@@ -118,7 +118,9 @@ fn configuration(file: &Path) -> String {
         Err(error) => return format!("it cannot be read: {error}"),
     };
     // What cannot be read as fields cannot be searched for secrets, and an error would quote it.
-    let Ok(mut table) = text.parse::<toml::Table>() else { return "it is no TOML".to_owned() };
+    let Ok(mut table) = text.parse::<toml::Table>() else {
+        return "left out, because it is not valid TOML".to_owned();
+    };
     table.iter_mut().for_each(|(name, value)| redact(name, value));
     toml::to_string(&table).unwrap_or_else(|error| format!("it cannot be written: {error}"))
 }
@@ -184,7 +186,7 @@ fn walk(directory: &Path, each: &mut impl FnMut(&Path, &fs::Metadata)) {
     }
 }
 
-/// Whether a text has nothing of any file below a directory that only its owner may read.
+/// Makes sure that a text has nothing of any file below a directory that only its owner may read.
 ///
 /// # Errors
 /// [`HoldsSecret`].

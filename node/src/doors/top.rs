@@ -1,11 +1,11 @@
-//! `millrace top`: how the validators of a network are, in a terminal, once a second.
+//! `millrace top`: the state of the validators of a network and their alarms, in a terminal, once a second.
 //!
 //! ```text
 //! a thread for each validator: its status, once a second ─▶ channel ─▶ the newest of each ─▶ a page, drawn when it changes
 //! ```
 //!
-//! Like `millrace monitor` it judges nothing: alarms are those of the validators. What they say is text of others, so
-//! no letter of it reaches the terminal that could steer it.
+//! Like `millrace monitor` it judges nothing: it shows the alarms of the validators. Their texts are not trusted, so no
+//! control character of them reaches the terminal.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::validator::clock::Clock;
 
 /// How often each validator is asked.
 const ASK_EVERY: Duration = Duration::from_secs(1);
-/// How long it is waited for a key before what has come is drawn.
+/// How long it waits for a key before it draws what has come.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What one validator has said, and when.
@@ -48,9 +48,9 @@ struct Seen {
     rate: Option<f64>,
 }
 
-/// There is nothing to draw on.
+/// Standard input or output is not a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is no terminal: `millrace monitor` prints a line for each validator")]
+#[error("this is not a terminal: use `millrace monitor`, which prints a line for each validator")]
 pub struct NoTerminal;
 
 /// Shows the page until q or Ctrl-C is pressed.
@@ -89,7 +89,7 @@ fn show(page: &mut Page, told: &Receiver<Told>, terminal: &mut ratatui::DefaultT
     }
 }
 
-/// Whether somebody has had enough.
+/// Whether this key ends the page.
 fn ends(event: &Event) -> bool {
     let Event::Key(KeyEvent { code, modifiers, kind: KeyEventKind::Press, .. }) = event else { return false };
     let is_interrupt = modifiers.contains(KeyModifiers::CONTROL) && *code == KeyCode::Char('c');
@@ -126,7 +126,7 @@ struct Page {
     seen: Vec<Seen>,
 }
 
-/// Text of others, without letters that a terminal obeys.
+/// A text that is not trusted, without control characters for a terminal.
 fn plain(text: &str) -> String {
     text.escape_debug().to_string()
 }
@@ -142,7 +142,7 @@ impl Page {
         Self { network: plain(network), seen: members.iter().map(seen).collect() }
     }
 
-    /// Takes what a validator has said over what it said before.
+    /// Takes what a validator has said, in place of what it said before.
     fn take(&mut self, told: Told) {
         let seen = &mut self.seen[told.place];
         let before = seen.told.take();

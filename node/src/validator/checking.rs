@@ -28,20 +28,21 @@ use crate::device::{Calibration, Desk, DeviceTimes, Hooks, Policy, Record, Stand
 pub struct Checking {
     policy: Policy,
     trust: Arc<Trust>,
-    /// Why no device is used although one is to be.
+    /// Why no device is used although one is configured: one was caught before this start.
     out_since_before: Option<String>,
-    /// From how many signatures on the device is worth its while; 0 if it is not.
+    /// From how many signatures on the device gets a part; 0 if it never does.
     batch_from: AtomicUsize,
     desk: OnceLock<Arc<Desk>>,
     others: Mutex<BTreeSet<ValidatorIndex>>,
 }
 
-/// Whether what a device has accepted counts. The threads of a device have it, too, and may outlive the rest.
+/// Whether what a device has accepted counts. The threads of the desk share it, and may outlive [`Checking`].
 #[derive(Debug)]
 struct Trust {
     record: Mutex<Record>,
     was_caught: AtomicBool,
-    /// Final heights below this one are checked by the CPU, or no device was used for them.
+    /// Final heights below this one are checked by the CPU, or no device was used for them. `u64::MAX` if no device
+    /// was ever used.
     unchecked_from: AtomicU64,
 }
 
@@ -50,12 +51,12 @@ impl Trust {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A device was caught. It is on the disk before anything that follows from it.
+    /// A device was caught. That is on the disk before anything follows from it.
     fn caught(&self, why: &str) {
         self.was_caught.store(true, Relaxed);
         tracing::error!(
-            "the device that checks signatures was caught with a wrong verdict: {why}. This validator does not vote, starts \
-             again, and has the CPU check again what the device may have accepted"
+            "the device that checks signatures was caught with a wrong verdict: {why}. This validator does not vote. It \
+             starts again, and the CPU checks again what the device may have accepted"
         );
         let mut record = self.record();
         if let Err(error) = record.caught(why) {
@@ -110,7 +111,7 @@ impl Checking {
         self.trust.unchecked_from.load(Relaxed)
     }
 
-    /// The CPU has checked this height, the first that it had to; whether it is written down now.
+    /// The CPU has checked this height, the first that it had to. With `is_noted` the progress is written down now.
     pub fn checked(&self, height: u64, is_noted: bool) {
         self.trust.unchecked_from.store(height + 1, Relaxed);
         if is_noted {
@@ -130,13 +131,13 @@ impl Checking {
         }
     }
 
-    /// From how many signatures on a device is worth its while here; 0 if none is.
+    /// From how many signatures on a device gets a part here; 0 if none does.
     pub fn batch_from(&self) -> usize {
         let is_there = self.desk.get().is_some_and(|desk| desk.is_in_service());
         if is_there { self.batch_from.load(Relaxed) } else { 0 }
     }
 
-    /// Another validator says how it checks signatures, or is gone.
+    /// Another validator says whether it uses a device, or is gone.
     pub fn heard(&self, from: ValidatorIndex, by_device: bool) {
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         if by_device {
@@ -154,7 +155,7 @@ impl Checking {
         using.into_iter().filter(|of| *of < members).collect()
     }
 
-    /// What is wrong with the device that is to be used, if anything is.
+    /// Why the configured device does not check signatures, for the alarm `device_out`.
     pub fn trouble(&self) -> Option<(Severity, String)> {
         if let Some(why) = &self.out_since_before {
             return Some((Severity::Critical, format!("no device checks signatures, because {why}")));

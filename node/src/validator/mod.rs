@@ -23,6 +23,8 @@
 //! | `scrubber` | reads everything on the disk, slowly, and repairs the journal | answers of peers to one question; dropped |
 //! | `gateway` | HTTP, at a lower priority, if it is configured | its own bounds; it cannot end the validator |
 //! | `checkpoints` | what the query thread has captured, to disk, slowly | one; the next one is left out |
+//! | `device`, `device-lines` | the child with a GPU's driver, if one is configured | three batches; the CPU checks the rest |
+//! | `recheck` | final signatures that a device may have accepted, by the CPU | none: it reads the journal |
 //!
 //! Every thread parks when it has nothing to do: with more validators than cores, a spinning consumer takes its time
 //! from the producer that it waits for. None of them outlives [`run`].

@@ -1,5 +1,5 @@
-//! What a device may have accepted, and is final, is checked by the CPU as well: while the validator runs, a little at
-//! a time, and after a device was caught with a wrong verdict, all at once.
+//! The CPU checks again what is final and a device may have accepted: a little at a time while the validator runs, and
+//! all of it at the start after a device was caught with a wrong verdict.
 //!
 //! ```text
 //! running:     since ──▶ a block behind the head ──▶ good: since moves on          bad: evidence, and the validator stops
@@ -37,20 +37,21 @@ use crate::disk::replace_file;
 const EVIDENCE: &str = "forgery.json";
 /// Its format.
 const FORMAT: &str = "millrace/forgery/1";
-/// Bytes of batches that are checked at once, and more for the rest of a block.
+/// Bytes of batches from which on no further block is read to be checked at once.
 const BYTES_AT_ONCE: usize = 16 << 20;
-/// How often it is written down how far it is, in heights.
+/// Heights after which the progress is written down.
 const NOTED_EVERY: u64 = 1_000;
-/// Beside a running validator one part of the time in so many is spent.
+/// Beside a running validator this takes one part of the time in so many, but no pause is longer than [`LOOK_EVERY`].
 const SHARE: u32 = 5;
-/// How long it waits for the next block, and looks whether it is to stop.
+/// The longest pause, also where there is no next block yet: then it looks whether it is to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// A signature is final that its owner has not made. The validator must not go on.
+/// A transaction is final that the owner of its account has not signed. The validator must not go on.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "a forged signature is final ({what}). The evidence is in {}. This validator does not go on from this data: the \
-     consortium has to decide which state the network goes on from (docs/GPU.md, \"After a wrong verdict\")",
+    "a forged signature is final ({what}). The evidence is in {}. This validator does not go on from this data. Stop all \
+     validators that use such a device, and decide which state the network goes on from: docs/GPU.md, \"After a wrong \
+     verdict\", says how",
     .evidence.display()
 )]
 pub struct Forgery {
@@ -59,10 +60,10 @@ pub struct Forgery {
 }
 
 impl Forgery {
-    /// Whether one was found in this directory before.
+    /// Refuses a directory in which a forgery was found before.
     ///
     /// # Errors
-    /// It was.
+    /// The evidence is there.
     pub fn look(data: &Path) -> Result<(), Self> {
         let evidence = data.join(EVIDENCE);
         match evidence.exists() {
@@ -71,7 +72,7 @@ impl Forgery {
         }
     }
 
-    /// Writes down what shows it.
+    /// Writes the evidence down: the batch, and the transaction that the CPU refuses.
     fn write(data: &Path, height: Height, batch: &Batch, refusal: &BatchRefusal) -> anyhow::Result<Self> {
         let transaction = PacketRun::all(batch.packets()).nth(refusal.position as usize);
         let packets = transaction.map(|run| {
@@ -134,7 +135,7 @@ impl Checker<'_> {
     }
 }
 
-/// Checks again what is to be checked again, and notes that it is done.
+/// At a start after a device was caught: checks what it may have accepted, and notes that it is done.
 ///
 /// # Errors
 /// [`Forgery`]; the journal cannot be read; [`Stopped`].
@@ -204,8 +205,8 @@ fn some(
     Ok((batches, next))
 }
 
-/// Follows the head while a device is used: what is final is checked by the CPU, in a part of the time. So what is to
-/// be checked again, should the device be caught, stays small. A forgery stops the validator.
+/// Follows the head while a device is used, and checks final blocks by the CPU in a part of the time. So little is left
+/// to check if the device is caught. A forgery stops the validator.
 pub fn follow(shared: &Shared, chains: &Chains, data: &Path) {
     let mut noted = 0;
     while !shared.stopping.load(Relaxed) {
@@ -231,7 +232,7 @@ pub fn follow(shared: &Shared, chains: &Chains, data: &Path) {
                 shared.checking.checked(next, is_noted);
             }
             Ok(Some(forgery)) => fatal(forgery.to_string()),
-            // It may just have been released, or is mended by the scrubber.
+            // It may just have been pruned, or the scrubber repairs it.
             Err(error) => {
                 tracing::debug!("height {next} cannot be checked by the CPU yet: {error:#}");
                 std::thread::sleep(LOOK_EVERY);

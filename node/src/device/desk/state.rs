@@ -9,7 +9,7 @@ use super::super::pace::Pace;
 use super::super::slot::Slot;
 use super::super::worker::SLOTS;
 
-/// How a device is.
+/// The state of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The child compiles its programs.
@@ -25,7 +25,7 @@ pub enum Standing {
     },
     /// It was caught with a wrong verdict.
     Caught {
-        /// With which.
+        /// What was wrong with it.
         why: String,
     },
 }
@@ -35,7 +35,7 @@ pub(super) struct State {
     pub(super) standing: Standing,
     /// What the child has said of its device.
     pub(super) device: Option<String>,
-    /// Signatures of a batch, as the child says.
+    /// Signatures of a batch at most, as the child says.
     pub(super) claims_max: usize,
     pub(super) link: Option<Link>,
     /// How many children there have been. What an earlier one says counts for nothing.
@@ -46,7 +46,7 @@ pub(super) struct State {
     pub(super) timeouts: u64,
     /// Batches in a row without an answer that counts.
     pub(super) failures: u32,
-    /// What a child has said last of what went wrong.
+    /// What the child has said last about a failure.
     pub(super) said: Option<String>,
     /// What went wrong last, until a device is in service.
     pub(super) trouble: Option<String>,
@@ -66,7 +66,7 @@ pub(super) struct Flight {
 }
 
 impl State {
-    /// The child is over. What is left of it is to be dropped without the lock: its end may take a while.
+    /// The child has ended, or is to end. Drop what is returned without holding the lock: that may take a while.
     pub(super) fn rest(&mut self, why: String) -> Option<Link> {
         let link = self.link.take();
         self.pace = None;
@@ -81,7 +81,7 @@ impl State {
         link
     }
 
-    /// It goes on, unless the device was caught: that it stays.
+    /// Changes the standing. A device that was caught stays caught.
     pub(super) fn becomes(&mut self, standing: Standing) {
         if !matches!(self.standing, Standing::Caught { .. }) {
             self.standing = standing;
@@ -134,7 +134,7 @@ impl State {
         Some(which)
     }
 
-    /// The child has answered for a batch; whether there is such a one.
+    /// Notes the child's answer for a batch; returns whether there is such a batch.
     pub(super) fn landed(&mut self, which: Which, answer: Result<(Vec<bool>, Duration), String>) -> bool {
         let Some(place) = self.flight(which) else { return false };
         match place {
