@@ -292,6 +292,7 @@ mod tests {
                 about: None,
                 since: 1,
                 says: "it".to_owned(),
+                silenced: None,
             })
             .collect();
         let zeros = "00".repeat(32);

@@ -54,8 +54,8 @@ const MAYBE_TAKEN: ReadonlySet<number> = new Set([40, 1003, -32603]);
 /** Refusals that a transaction also gets when it has been executed before. */
 const PERHAPS_DONE: ReadonlySet<number> = new Set([34, 35]);
 /**
- * Refusals that hold everywhere and from then on: malformed, wrong chain, expired, replayed, bad signature. What another
- * node says may be true of that node alone, whose height, token or chains are others than where the bytes may wait.
+ * Refusals that hold everywhere and from then on: malformed, wrong chain, expired, replayed, bad signature. All else
+ * may be true of the node that says it alone, whose height, token or chains are not those of where the bytes may wait.
  */
 const NEVER: ReadonlySet<number> = new Set([32, 33, 34, 35, 39]);
 /** How long one gateway is waited for when there are others. */

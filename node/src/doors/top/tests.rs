@@ -21,7 +21,7 @@ fn status(height: u64, alarms: &[AlarmAnswer]) -> (AsOf, StatusAnswer) {
 
 fn alarm(severity: Severity, says: &str) -> AlarmAnswer {
     let alarm = client::answers::AlarmKind::DiskFills;
-    AlarmAnswer { alarm, severity, about: None, since: 1, says: says.to_owned() }
+    AlarmAnswer { alarm, severity, about: None, since: 1, says: says.to_owned(), silenced: None }
 }
 
 /// What stands on a terminal of this size.
