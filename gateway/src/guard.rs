@@ -20,7 +20,7 @@ use axum::http::header::{
 };
 use axum::http::{Method, Response, StatusCode, Uri};
 use axum::middleware::Next;
-use kernels::sha2::sha256_parts;
+use kernels::sha2::{sha256, sha256_parts};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -112,10 +112,11 @@ impl Guard {
         let token = token.ok_or_else(|| wrong("write Authorization: Bearer, and a token of this gateway"))?;
         let tokens = self.gateway.tokens.as_ref();
         let tokens = tokens.ok_or_else(|| wrong("this gateway has no tokens: leave out Authorization"))?;
-        let found = tokens.find(token, self.gateway.started.elapsed(), clock::unix_seconds());
+        let hash = sha256(token.as_bytes());
+        let found = tokens.find_hash(&hash, self.gateway.started.elapsed(), clock::unix_seconds());
         let found = found.ok_or_else(|| wrong("the token is unknown, was revoked, or has ended"))?;
         let caller = caller("token", &found.name);
-        Ok(Visitor { caller, scopes: found.scopes, shown: true, session: None })
+        Ok(Visitor { caller, scopes: found.scopes, token: Some(hash), session: None })
     }
 
     /// Who shows no token: a browser that has signed in, or somebody at an address.
@@ -125,10 +126,10 @@ impl Guard {
         authority: &str,
         peer: Option<SocketAddr>,
     ) -> Result<Visitor, Failure> {
-        let Some((session, bearer)) = self.signed_in(request.headers(), authority) else {
+        let Some((session, token, bearer)) = self.signed_in(request.headers(), authority) else {
             let address = peer.map(|peer| peer.ip().to_canonical().to_string()).unwrap_or_default();
             let (caller, scopes) = (caller("address", &address), self.gateway.settings.doors.anonymous);
-            return Ok(Visitor { caller, scopes, shown: false, session: None });
+            return Ok(Visitor { caller, scopes, token: None, session: None });
         };
         // Browsers send cookies by themselves, so a cookie alone may read and not write.
         let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
@@ -141,16 +142,16 @@ impl Guard {
             return Err(Failure::new(failure::FORBIDDEN, message));
         }
         let caller = caller("token", &bearer.name);
-        Ok(Visitor { caller, scopes: bearer.scopes, shown: true, session: Some(session) })
+        Ok(Visitor { caller, scopes: bearer.scopes, token: Some(token), session: Some(session) })
     }
 
-    /// The session of a request, whose token is still good.
-    fn signed_in(&self, headers: &HeaderMap, authority: &str) -> Option<(Session, Bearer)> {
+    /// The session of a request, whose token is still good: with the hash of that, and what it allows.
+    fn signed_in(&self, headers: &HeaderMap, authority: &str) -> Option<(Session, [u8; 32], Bearer)> {
         let name = cookie_name("session", authority, self.gateway.settings.doors.tls.is_some());
         let (session, token) = self.gateway.console.sessions.find(headers, &name, clock::unix_seconds())?;
         let tokens = self.gateway.tokens.as_ref()?;
         let bearer = tokens.find_hash(&token, self.gateway.started.elapsed(), clock::unix_seconds())?;
-        Some((session, bearer))
+        Some((session, token, bearer))
     }
 
     /// Reads a body, of at most so many bytes.
@@ -296,15 +297,6 @@ mod tests {
         }
     }
 
-    /// A node that nobody can reach.
-    struct Nowhere;
-
-    impl crate::Host for Nowhere {
-        fn open(&self) -> crate::Boxed<'_, Result<crate::Talk, crate::Gone>> {
-            Box::pin(std::future::ready(Err(crate::Gone("nobody is there".to_owned()))))
-        }
-    }
-
     /// What a request to a path is answered with by handlers behind the guard.
     async fn answered(guard: &Arc<Guard>, path: &str, headers: &[(&str, &str)]) -> StatusCode {
         use axum::routing::get;
@@ -337,18 +329,7 @@ mod tests {
             origins: vec!["https://shop.example".to_owned()],
             webhooks: Vec::new(),
         };
-        let network = engine::types::Digest([1; 32]);
-        let words = crate::Words {
-            fields: |_| serde_json::Value::Null,
-            line: |_| String::new(),
-            decision: |_| String::new(),
-            proposal: |_| serde_json::Value::Null,
-            charter: |_| serde_json::Value::Null,
-        };
-        let settings = crate::Settings { doors, network, genesis: None, words };
-        let host: Arc<dyn crate::Host> = Arc::new(Nowhere);
-        let desk = crate::desk::Desk::open(&host);
-        Arc::new(Guard::new(Arc::new(Gateway::new(settings, desk).unwrap())))
+        Arc::new(Guard::new(Arc::new(crate::gateway::tests::alone(doors))))
     }
 
     #[test]
