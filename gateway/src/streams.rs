@@ -44,8 +44,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(40);
 const FATE_EVERY: Duration = Duration::from_millis(500);
 /// How often it is asked for its alarms.
 const ALARMS_EVERY: Duration = Duration::from_secs(1);
-/// How often it is asked whether a caller may still read.
-const ALLOWED_EVERY: Duration = Duration::from_secs(10);
+/// How often it is asked whether a caller may still read. A step is broken off for it, so this is longer than the desk
+/// waits for an answer: a node that is silent is told of, and not asked over and over.
+const ALLOWED_EVERY: Duration = Duration::from_secs(14);
 /// Blocks that are kept encoded for those that follow.
 const RECENT: usize = 256;
 /// What of a block is in an event: the rest is asked for.
