@@ -92,6 +92,7 @@ pub struct Console {
     pub sessions: sessions::Sessions,
     tries: Offenders,
     streams: Arc<Semaphore>,
+    searches: Semaphore,
     blocks: blocks::Recent,
 }
 
@@ -102,6 +103,7 @@ impl Default for Console {
             sessions: sessions::Sessions::default(),
             tries: Offenders::new(TOKENS),
             streams: Arc::new(Semaphore::new(events::STREAMS_MAX)),
+            searches: Semaphore::new(search::SEARCHES_MAX),
             blocks: blocks::Recent::default(),
         }
     }

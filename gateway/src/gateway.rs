@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::arguments::Arguments;
+use crate::clock;
 use crate::console::{Console, Session};
 use crate::desk::Desk;
 use crate::failure::{self, Failure};
@@ -52,8 +53,8 @@ pub struct Visitor {
     pub caller: Caller,
     /// What it may do.
     pub scopes: Scopes,
-    /// Whether it has shown a token.
-    pub shown: bool,
+    /// The SHA-256 of its token, if it has shown one.
+    pub token: Option<[u8; 32]>,
     /// Its session, if it is a browser that has signed in.
     pub session: Option<Session>,
 }
@@ -130,6 +131,19 @@ impl Gateway {
         }
     }
 
+    /// Whether a visitor may still do something: its token can have been revoked, or have ended, since it came.
+    ///
+    /// # Errors
+    /// As [`Visitor::may`]; [`failure::UNAUTHORIZED`] with a token that is not good any more.
+    pub fn may_still(&self, visitor: Visitor, scope: Scope) -> Result<(), Failure> {
+        let Some(token) = visitor.token else { return visitor.may(scope) };
+        let tokens = self.tokens.as_ref();
+        let found =
+            tokens.and_then(|tokens| tokens.find_hash(&token, self.started.elapsed(), clock::unix_seconds()));
+        let ended = || Failure::new(failure::UNAUTHORIZED, "the token was revoked, or has ended");
+        Visitor { scopes: found.ok_or_else(ended)?.scopes, ..visitor }.may(scope)
+    }
+
     /// How the node is, in its own words.
     ///
     /// # Errors
@@ -152,7 +166,7 @@ impl Visitor {
         match self.scopes.has(scope) {
             true => Ok(()),
             false => {
-                let (kind, shown) = match self.shown {
+                let (kind, shown) = match self.token.is_some() {
                     true => (failure::FORBIDDEN, "the token"),
                     false => (failure::UNAUTHORIZED, "no token was shown, which"),
                 };
@@ -162,3 +176,6 @@ impl Visitor {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

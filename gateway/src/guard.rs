@@ -20,7 +20,7 @@ use axum::http::header::{
 };
 use axum::http::{Method, Response, StatusCode, Uri};
 use axum::middleware::Next;
-use kernels::sha2::sha256_parts;
+use kernels::sha2::{sha256, sha256_parts};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -54,7 +54,7 @@ pub struct Guard {
     /// Names under which this machine may be called, in lower case and without ports.
     hosts: Vec<String>,
     origins: Vec<String>,
-    requests: Semaphore,
+    requests: Arc<Semaphore>,
     bodies: Semaphore,
 }
 
@@ -66,7 +66,7 @@ impl Guard {
         let listened = listened.map(|ip| if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() });
         let hosts = listened.chain(["localhost".to_owned()]).chain(hosts.iter().map(|of| of.to_lowercase()));
         let (hosts, origins) = (hosts.collect(), origins.iter().map(|of| of.to_lowercase()).collect());
-        let (requests, bodies) = (Semaphore::new(REQUESTS_MAX), Semaphore::new(BODIES_BYTES_MAX));
+        let (requests, bodies) = (Arc::new(Semaphore::new(REQUESTS_MAX)), Semaphore::new(BODIES_BYTES_MAX));
         Self { gateway, hosts, origins, requests, bodies }
     }
 
@@ -94,10 +94,14 @@ impl Guard {
         }
     }
 
-    /// Whether pages of an origin may call: its own, and those that are named.
+    /// Whether pages of an origin may call: its own, and those that are named. A page that came without TLS is not one
+    /// of a gateway that speaks it: anybody on the way can have written that page.
     fn knows(&self, origin: &HeaderValue, authority: &str) -> bool {
         let Ok(origin) = origin.to_str().map(str::to_lowercase) else { return false };
-        let is_own = origin.split_once("://").is_some_and(|(_, of)| of == authority);
+        let takes_plain = self.gateway.settings.doors.tls.is_none();
+        let is_own = origin
+            .split_once("://")
+            .is_some_and(|(scheme, of)| of == authority && (scheme == "https" || takes_plain));
         is_own || self.origins.contains(&origin)
     }
 
@@ -108,11 +112,12 @@ impl Guard {
         let token = token.ok_or_else(|| wrong("write Authorization: Bearer, and a token of this gateway"))?;
         let tokens = self.gateway.tokens.as_ref();
         let tokens = tokens.ok_or_else(|| wrong("this gateway has no tokens: leave out Authorization"))?;
-        let found = tokens.find(token, self.gateway.started.elapsed(), clock::unix_seconds());
+        let hash = sha256(token.as_bytes());
+        let found = tokens.find_hash(&hash, self.gateway.started.elapsed(), clock::unix_seconds());
         let found =
             found.ok_or_else(|| wrong("the token is unknown, revoked or expired: get another one"))?;
         let caller = caller("token", &found.name);
-        Ok(Visitor { caller, scopes: found.scopes, shown: true, session: None })
+        Ok(Visitor { caller, scopes: found.scopes, token: Some(hash), session: None })
     }
 
     /// Who shows no token: a browser that has signed in, or somebody at an address.
@@ -122,10 +127,10 @@ impl Guard {
         authority: &str,
         peer: Option<SocketAddr>,
     ) -> Result<Visitor, Failure> {
-        let Some((session, bearer)) = self.signed_in(request.headers(), authority) else {
+        let Some((session, token, bearer)) = self.signed_in(request.headers(), authority) else {
             let address = peer.map(|peer| peer.ip().to_canonical().to_string()).unwrap_or_default();
             let (caller, scopes) = (caller("address", &address), self.gateway.settings.doors.anonymous);
-            return Ok(Visitor { caller, scopes, shown: false, session: None });
+            return Ok(Visitor { caller, scopes, token: None, session: None });
         };
         // Browsers send cookies by themselves, so a cookie alone may read and not write.
         let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
@@ -138,16 +143,16 @@ impl Guard {
             return Err(Failure::new(failure::FORBIDDEN, message));
         }
         let caller = caller("token", &bearer.name);
-        Ok(Visitor { caller, scopes: bearer.scopes, shown: true, session: Some(session) })
+        Ok(Visitor { caller, scopes: bearer.scopes, token: Some(token), session: Some(session) })
     }
 
-    /// The session of a request, whose token is still good.
-    fn signed_in(&self, headers: &HeaderMap, authority: &str) -> Option<(Session, Bearer)> {
+    /// The session of a request, whose token is still good: with the hash of that, and what it allows.
+    fn signed_in(&self, headers: &HeaderMap, authority: &str) -> Option<(Session, [u8; 32], Bearer)> {
         let name = cookie_name("session", authority, self.gateway.settings.doors.tls.is_some());
         let (session, token) = self.gateway.console.sessions.find(headers, &name, clock::unix_seconds())?;
         let tokens = self.gateway.tokens.as_ref()?;
         let bearer = tokens.find_hash(&token, self.gateway.started.elapsed(), clock::unix_seconds())?;
-        Some((session, bearer))
+        Some((session, token, bearer))
     }
 
     /// Reads a body, of at most so many bytes.
@@ -218,7 +223,7 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
     };
     // Everybody is told whether the gateway lives.
     let is_probe = matches!(request.uri().path(), "/health" | "/ready");
-    let Ok(_room) = guard.requests.try_acquire() else {
+    let Ok(room) = guard.requests.clone().try_acquire_owned() else {
         return refuse(Failure::unavailable("too many requests are being worked on; ask again later"));
     };
     let peer = request.extensions().get().map(|Peer(peer)| *peer);
@@ -230,8 +235,13 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
             Ok(visitor) => request.extensions_mut().insert(visitor),
         };
     }
-    // A panic ends this task alone.
-    match tokio::spawn(next.run(request)).await {
+    // A panic ends this task alone. The task goes on when its caller is gone, so the room is its own.
+    let task = async move {
+        let response = next.run(request).await;
+        drop(room);
+        response
+    };
+    match tokio::spawn(task).await {
         Ok(response) => decorated(response, origin),
         Err(error) => {
             tracing::error!("a request has met a defect of the gateway: {error}");
@@ -288,15 +298,6 @@ mod tests {
         }
     }
 
-    /// A node that nobody can reach.
-    struct Nowhere;
-
-    impl crate::Host for Nowhere {
-        fn open(&self) -> crate::Boxed<'_, Result<crate::Talk, crate::Gone>> {
-            Box::pin(std::future::ready(Err(crate::Gone("nobody is there".to_owned()))))
-        }
-    }
-
     /// What a request to a path is answered with by handlers behind the guard.
     async fn answered(guard: &Arc<Guard>, path: &str, headers: &[(&str, &str)]) -> StatusCode {
         use axum::routing::get;
@@ -318,31 +319,76 @@ mod tests {
         std::thread::current().name() == Some("no thread has this name")
     }
 
+    /// A guard before a node that nobody can reach. Within a runtime.
+    fn guarded(tls: Option<crate::TlsFiles>) -> Arc<Guard> {
+        let doors = Doors {
+            listen: vec!["127.0.0.1:7480".parse().unwrap()],
+            anonymous: crate::Scopes::default(),
+            tokens: None,
+            tls,
+            hosts: vec!["Mill.Example".to_owned()],
+            origins: vec!["https://shop.example".to_owned()],
+            webhooks: Vec::new(),
+        };
+        Arc::new(Guard::new(Arc::new(crate::gateway::tests::alone(doors))))
+    }
+
+    #[test]
+    fn a_page_that_came_without_tls_is_not_one_of_a_gateway_that_speaks_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let files = || crate::TlsFiles { certificate: "tls.crt".into(), private_key: "tls.key".into() };
+            for (tls, origin, is_known) in [
+                (None, "http://mill.example", true),
+                // Something before it may speak TLS for it.
+                (None, "https://mill.example", true),
+                (Some(files()), "https://mill.example", true),
+                (Some(files()), "http://mill.example", false),
+                (Some(files()), "null", false),
+            ] {
+                let knows = guarded(tls).knows(&HeaderValue::from_static(origin), "mill.example");
+                assert_eq!(knows, is_known, "{origin}");
+            }
+        });
+    }
+
+    #[test]
+    fn who_goes_away_has_its_room_until_its_work_is_done() {
+        use tokio::sync::Notify;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (guard, begun, end) = (guarded(None), Arc::new(Notify::new()), Arc::new(Notify::new()));
+            let (of_begun, of_end) = (begun.clone(), end.clone());
+            let slow = move || {
+                let (begun, end) = (of_begun.clone(), of_end.clone());
+                async move {
+                    begun.notify_one();
+                    end.notified().await;
+                    "done"
+                }
+            };
+            let router = axum::Router::new().route("/slow", axum::routing::get(slow));
+            let router = router.layer(axum::middleware::from_fn_with_state(guard.clone(), super::guard));
+            let service = hyper_util::service::TowerToHyperService::new(router);
+            let request = axum::http::Request::get("/slow").header("host", "mill.example");
+            let answer = hyper::service::Service::call(&service, request.body(Body::empty()).unwrap());
+            tokio::select! {
+                _ = answer => panic!("it is not done"),
+                () = begun.notified() => {}
+            }
+            assert_eq!(guard.requests.available_permits(), REQUESTS_MAX - 1);
+            end.notify_one();
+            while guard.requests.available_permits() < REQUESTS_MAX {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
     #[test]
     fn a_panic_is_an_answer_and_nothing_else_ends() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let doors = Doors {
-                listen: vec!["127.0.0.1:7480".parse().unwrap()],
-                anonymous: crate::Scopes::default(),
-                tokens: None,
-                tls: None,
-                hosts: vec!["Mill.Example".to_owned()],
-                origins: vec!["https://shop.example".to_owned()],
-                webhooks: Vec::new(),
-            };
-            let network = engine::types::Digest([1; 32]);
-            let words = crate::Words {
-                fields: |_| serde_json::Value::Null,
-                line: |_| String::new(),
-                decision: |_| String::new(),
-                proposal: |_| serde_json::Value::Null,
-                charter: |_| serde_json::Value::Null,
-            };
-            let settings = crate::Settings { doors, network, genesis: None, words };
-            let host: Arc<dyn crate::Host> = Arc::new(Nowhere);
-            let desk = crate::desk::Desk::open(&host);
-            let guard = Arc::new(Guard::new(Arc::new(Gateway::new(settings, desk).unwrap())));
+            let guard = guarded(None);
             let host = ("host", "mill.example:7480");
             assert_eq!(answered(&guard, "/bad", &[host]).await, StatusCode::INTERNAL_SERVER_ERROR);
             assert_eq!(answered(&guard, "/good", &[host]).await, StatusCode::OK);

@@ -398,11 +398,12 @@ async fn opened<F: Future<Output = Result<Response<Body>, Failure>>>(
     open: impl FnOnce(Arc<Gateway>, Asked) -> F,
 ) -> Response<Body> {
     let asked = async {
-        visitor(&request).may(Scope::Read)?;
+        let visitor = visitor(&request);
+        visitor.may(Scope::Read)?;
         let arguments = Arguments::read(parameters, &of_query(request.uri().query())?)?;
         let carrier = Carrier::of(&mut request).await?;
-        open(doors.gateway.clone(), Asked { arguments, headers: request.into_parts().0.headers, carrier })
-            .await
+        let headers = request.into_parts().0.headers;
+        open(doors.gateway.clone(), Asked { visitor, arguments, headers, carrier }).await
     };
     asked.await.unwrap_or_else(|failure| doors.fail(&failure))
 }

@@ -8,7 +8,7 @@
 //!
 //! Invariants: an event is sent at least once, in order, and its id is the cursor to go on from (`Last-Event-ID`, or
 //! `from`); a stream holds one event at a time, so a slow reader slows only itself; a cursor that the node no longer
-//! keeps is answered with 410 before anything is streamed.
+//! keeps is answered with 410 before anything is streamed; a stream ends within seconds of the token that opened it.
 
 mod carrier;
 
@@ -24,13 +24,14 @@ use client::{Cursor, FeedQuery, Query};
 use engine::types::{Height, TransactionId};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::arguments::{Arguments, Form, Parameter, Place};
 use crate::failure::{self, Failure};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Visitor};
 use crate::numbers::exact;
 use crate::operations::{block_value, feed_query, happened};
+use crate::tokens::Scope;
 
 pub use carrier::{Carrier, token};
 
@@ -42,6 +43,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(40);
 const FATE_EVERY: Duration = Duration::from_millis(500);
 /// How often it is asked for its alarms.
 const ALARMS_EVERY: Duration = Duration::from_secs(1);
+/// How often it is asked whether a caller may still read. A step is broken off for it, so this is longer than the desk
+/// waits for an answer: a node that is silent is told of, and not asked over and over.
+const ALLOWED_EVERY: Duration = Duration::from_secs(14);
 /// Blocks that are kept encoded for those that follow.
 const RECENT: usize = 256;
 /// What of a block is in an event: the rest is asked for.
@@ -80,6 +84,8 @@ pub const STREAMS: [(&str, &[Parameter], &str); 4] = [
 
 /// Who asks for a stream, and how.
 pub struct Asked {
+    /// Who.
+    pub visitor: Visitor,
     /// What it takes.
     pub arguments: Arguments,
     /// The headers of the request.
@@ -123,7 +129,7 @@ enum Step {
 
 /// A stream of one kind.
 trait Course: Send + 'static {
-    /// What is to be sent next; waits for it.
+    /// What is to be sent next; waits for it. Where that is given up, nothing is lost: the next call tells it.
     fn step(&mut self, gateway: &Gateway) -> impl Future<Output = Result<Step, Failure>> + Send;
 }
 
@@ -188,7 +194,7 @@ fn resumed(headers: &HeaderMap) -> Option<&str> {
 /// # Errors
 /// A [`Failure`], before anything is streamed.
 pub async fn blocks(gateway: Arc<Gateway>, asked: Asked) -> Result<Response<Body>, Failure> {
-    let Asked { arguments, headers, carrier } = asked;
+    let Asked { visitor, arguments, headers, carrier } = asked;
     let seen = resumed(&headers).map(|id| {
         id.parse::<u64>()
             .map_err(|_| Failure::invalid("Last-Event-ID is no height that this stream has given"))
@@ -202,7 +208,7 @@ pub async fn blocks(gateway: Arc<Gateway>, asked: Asked) -> Result<Response<Body
     if from.is_some() {
         course.first = course.event(&gateway).await?;
     }
-    open(gateway, course, carrier)
+    open(gateway, course, (visitor, carrier))
 }
 
 struct Blocks {
@@ -266,7 +272,7 @@ fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
 /// # Errors
 /// A [`Failure`], before anything is streamed.
 pub async fn history(gateway: Arc<Gateway>, asked: Asked) -> Result<Response<Body>, Failure> {
-    let Asked { arguments, headers, carrier } = asked;
+    let Asked { visitor, arguments, headers, carrier } = asked;
     let mut query = feed_query(&arguments)?;
     let seen = resumed(&headers).map(str::parse::<Cursor>).transpose();
     let seen = seen.map_err(|error| Failure::invalid(format!("Last-Event-ID: {error}")))?;
@@ -277,7 +283,7 @@ pub async fn history(gateway: Arc<Gateway>, asked: Asked) -> Result<Response<Bod
     let heights = Streams::follow(&gateway);
     let mut course = History { query, heights, waiting: VecDeque::new() };
     course.fill(&gateway).await?;
-    open(gateway, course, carrier)
+    open(gateway, course, (visitor, carrier))
 }
 
 struct History {
@@ -323,7 +329,7 @@ impl Course for History {
 pub async fn fate(gateway: Arc<Gateway>, asked: Asked) -> Result<Response<Body>, Failure> {
     let id = asked.arguments.bytes32("id").ok_or_else(|| Failure::invalid("the parameter id is missing"))?;
     let course = Fate { id: TransactionId(id), heights: Streams::follow(&gateway), told: None, ended: false };
-    open(gateway, course, asked.carrier)
+    open(gateway, course, (asked.visitor, asked.carrier))
 }
 
 struct Fate {
@@ -365,7 +371,7 @@ impl Course for Fate {
 /// # Errors
 /// A [`Failure`], before anything is streamed.
 pub async fn alarms(gateway: Arc<Gateway>, asked: Asked) -> Result<Response<Body>, Failure> {
-    open(gateway, Alarms { told: None }, asked.carrier)
+    open(gateway, Alarms { told: None }, (asked.visitor, asked.carrier))
 }
 
 struct Alarms {
@@ -388,11 +394,39 @@ impl Course for Alarms {
     }
 }
 
+/// A stream that goes on for as long as its caller may read.
+struct Allowed<C> {
+    course: C,
+    visitor: Visitor,
+    /// When it was last asked whether it may.
+    asked: Instant,
+}
+
+impl<C: Course> Course for Allowed<C> {
+    async fn step(&mut self, gateway: &Gateway) -> Result<Step, Failure> {
+        loop {
+            if self.asked.elapsed() >= ALLOWED_EVERY {
+                self.asked = Instant::now();
+                gateway.may_still(self.visitor, Scope::Read)?;
+            }
+            // A stream on which nothing happens ends with its token as well.
+            if let Ok(step) = timeout(ALLOWED_EVERY, self.course.step(gateway)).await {
+                return step;
+            }
+        }
+    }
+}
+
 /// A response that goes on, if there is room for another stream.
-fn open(gateway: Arc<Gateway>, course: impl Course, carrier: Carrier) -> Result<Response<Body>, Failure> {
+fn open(
+    gateway: Arc<Gateway>,
+    course: impl Course,
+    (visitor, carrier): (Visitor, Carrier),
+) -> Result<Response<Body>, Failure> {
     let full = || Failure::unavailable("too many streams are open; ask again later").after(10);
     let room = gateway.streams.room.clone().try_acquire_owned().map_err(|_| full())?;
     let open = Open::new(gateway.clone());
+    let course = Allowed { course, visitor, asked: Instant::now() };
     Ok(carrier.carry(gateway, course, (room, open)))
 }
 
@@ -411,3 +445,6 @@ impl Drop for Open {
         self.0.meters.streams.dec();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -297,13 +297,8 @@ impl Tokens {
         Ok(Self { file: file.to_owned(), state: Mutex::default() })
     }
 
-    /// The token of a caller, if it is in the file and has not ended. `now` is a clock that only goes forward,
+    /// The token with this SHA-256, if it is in the file and has not ended. `now` is a clock that only goes forward,
     /// `unix` the time in seconds since the Unix epoch.
-    pub fn find(&self, token: &str, now: Duration, unix: u64) -> Option<Bearer> {
-        self.find_hash(&sha256(token.as_bytes()), now, unix)
-    }
-
-    /// The same by the SHA-256 of the token.
     pub fn find_hash(&self, hash: &[u8; 32], now: Duration, unix: u64) -> Option<Bearer> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.looked.is_none_or(|looked| now >= looked + LOOK_EVERY) {

@@ -16,6 +16,8 @@ use crate::gateway::Gateway;
 const CHAINS_MAX: usize = 64;
 /// Chains in which a reference is looked for: the blocks of each have to be read.
 const READ_MAX: usize = 8;
+/// Searches at a time: one can ask the node some hundred questions, which others wait behind.
+pub(super) const SEARCHES_MAX: usize = 4;
 /// Bytes of a reference.
 const REFERENCE_BYTES: usize = 12;
 
@@ -23,6 +25,8 @@ const REFERENCE_BYTES: usize = 12;
 type Hit = (String, Markup);
 
 pub(super) async fn page(gateway: &Arc<Gateway>, view: &View) -> Result<Page, Failure> {
+    let full = || Failure::unavailable("too many searches are under way; search again in a moment");
+    let _room = gateway.console.searches.try_acquire().map_err(|_| full())?;
     let wanted = view.text("q").unwrap_or_default().trim();
     let all = view.ask(gateway, "chains", json!({})).await?;
     let all: Vec<&Value> = all["chains"].as_array().into_iter().flatten().take(CHAINS_MAX).collect();

@@ -9,7 +9,8 @@
 //! Each request looks the token up again, so a token that is revoked ends its sessions within a second. What changes
 //! something must also carry [`Session::csrf`], which pages of other origins cannot read.
 //!
-//! Invariant: at most [`SESSIONS_MAX`] sessions, each for at most [`SESSION_SECONDS`]; they end with the process.
+//! Invariant: at most [`SESSIONS_MAX`] sessions, of one token at most [`OF_TOKEN_MAX`], each for at most
+//! [`SESSION_SECONDS`]; they end with the process.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -23,6 +24,8 @@ use super::language::cookie;
 pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
 /// Sessions at a time. When there is no room, the one that would end first is ended.
 const SESSIONS_MAX: usize = 1_024;
+/// Of them those of one token, so that nobody who has one ends the sessions of all others.
+const OF_TOKEN_MAX: usize = 64;
 /// The longest session.
 pub const SESSION_SECONDS: u64 = 12 * 3_600;
 /// The longest id that is looked at.
@@ -71,10 +74,11 @@ impl Sessions {
     pub fn begin(&self, token: [u8; 32], until: u64) -> Result<String, getrandom::Error> {
         let id = chance()?;
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= SESSIONS_MAX
-            && let Some(first) = all.iter().min_by_key(|(_, open)| open.until).map(|(key, _)| *key)
-        {
-            all.remove(&first);
+        let of_token = all.values().filter(|open| open.token == token).count() >= OF_TOKEN_MAX;
+        if of_token || all.len() >= SESSIONS_MAX {
+            let may_end = all.iter().filter(|(_, open)| !of_token || open.token == token);
+            let first = may_end.min_by_key(|(_, open)| open.until).map(|(key, _)| *key);
+            let _ended = first.and_then(|first| all.remove(&first));
         }
         all.insert(Session::of(&id).key, Open { token, until });
         Ok(id)
@@ -150,10 +154,22 @@ mod tests {
     #[test]
     fn there_are_only_so_many() {
         let sessions = Sessions::default();
-        let first = sessions.begin([0; 32], 1).unwrap();
-        (0..SESSIONS_MAX as u64).for_each(|at| drop(sessions.begin([0; 32], 2 + at).unwrap()));
+        let token = |at: usize| sha256_parts(&[&at.to_le_bytes()]);
+        let first = sessions.begin(token(0), 1).unwrap();
+        (1..=SESSIONS_MAX).for_each(|at| drop(sessions.begin(token(at), 1 + at as u64).unwrap()));
         assert_eq!(sessions.0.lock().unwrap().len(), SESSIONS_MAX);
         assert_eq!(sessions.find(&shown("s", &first), "s", 0), None);
+    }
+
+    #[test]
+    fn one_token_does_not_take_the_places_of_others() {
+        let sessions = Sessions::default();
+        let other = sessions.begin([1; 32], 1).unwrap();
+        let first = sessions.begin([0; 32], 2).unwrap();
+        (0..OF_TOKEN_MAX as u64).for_each(|at| drop(sessions.begin([0; 32], 3 + at).unwrap()));
+        assert_eq!(sessions.0.lock().unwrap().len(), 1 + OF_TOKEN_MAX);
+        assert_eq!(sessions.find(&shown("s", &first), "s", 0), None);
+        assert!(sessions.find(&shown("s", &other), "s", 0).is_some());
     }
 
     #[test]

@@ -139,7 +139,7 @@ pub fn sign_in(
     let id = gateway.console.sessions.begin(token, until).map_err(no_chance)?;
     let mut response = see_other(&back);
     let session = cookie_name("session", &view.authority, view.secure);
-    set(&mut response, &attributes(&session, &id, until - now, view.secure));
+    set(&mut response, &attributes(&session, &id, until.saturating_sub(now), view.secure));
     set(&mut response, &attributes(&name, "", 0, view.secure));
     Ok(response)
 }

@@ -42,7 +42,12 @@ pub fn alarm(command: &AlarmCommand) -> Result<bool> {
             }
             for Silence { alarm, about, until, reason } in silences.now(now) {
                 let about = about.map(|about| format!(" about validator {about}")).unwrap_or_default();
-                println!("{}{about}, until {}: {}", alarm.name(), time(until * 1_000), reason.escape_debug());
+                println!(
+                    "{}{about}, until {}: {}",
+                    alarm.name(),
+                    time(until.saturating_mul(1_000)),
+                    reason.escape_debug()
+                );
             }
         }
     }

@@ -86,15 +86,22 @@ pub fn monitor(args: &MonitorArgs) -> Result<bool> {
 fn in_words(Line { member, found }: &Line<'_>) -> String {
     let (level, index, name) = (Level::of(found).word(), member.index, member.name.escape_debug());
     match found {
-        Err(error) => format!("{level} validator {index} ({name}): cannot be reached: {error}"),
+        Err(error) => {
+            format!("{level} validator {index} ({name}): cannot be reached: {}", error.escape_debug())
+        }
         Ok((as_of, status)) => {
             let alarms: Vec<String> = status
                 .alarms
                 .iter()
                 .map(|alarm| {
-                    let silenced = alarm.silenced.as_ref().map(|of| format!(" (silenced: {})", of.reason));
+                    let silenced = alarm
+                        .silenced
+                        .as_ref()
+                        .map(|of| format!(" (silenced: {})", of.reason.escape_debug()));
                     let silenced = silenced.unwrap_or_default();
-                    format!("{} {}: {}{silenced}", alarm.severity.name(), alarm.alarm.name(), alarm.says)
+                    // What a validator says is text of others: no letter of it steers a terminal.
+                    let says = alarm.says.escape_debug();
+                    format!("{} {}: {says}{silenced}", alarm.severity.name(), alarm.alarm.name())
                 })
                 .collect();
             let alarms = if alarms.is_empty() { "no alarm".to_owned() } else { alarms.join("; ") };

@@ -218,7 +218,8 @@ impl Page {
                 }
                 Some(Told { said: Ok((_, status)), .. }) => {
                     let line = |alarm: &client::answers::AlarmAnswer| {
-                        format!("{}: {}: {}", seen.name, alarm.alarm.name(), plain(&alarm.says))
+                        let silenced = if alarm.silenced.is_some() { " (silenced)" } else { "" };
+                        format!("{}: {}: {}{silenced}", seen.name, alarm.alarm.name(), plain(&alarm.says))
                     };
                     found.extend(status.alarms.iter().map(|alarm| (alarm.severity, line(alarm))));
                 }
@@ -246,7 +247,8 @@ fn row(place: usize, seen: &Seen) -> Row<'_> {
                 status.pending.to_string(),
                 seen.address.clone(),
             ];
-            (rest, status.alarms.iter().map(|alarm| alarm.severity).max())
+            let ringing = status.alarms.iter().filter(|alarm| alarm.silenced.is_none());
+            (rest, ringing.map(|alarm| alarm.severity).max())
         }
     };
     let height = match &seen.told {

@@ -16,6 +16,8 @@
 //!   ├─ clocks_and_disks  clocks that jump, and disks that are slow
 //!   ├─ storms    kills and pauses at random, at full load without a break
 //!   ├─ rebuild   a network whose validators are gone goes on as another one
+//!   ├─ alarms    raised, silenced, and ringing again
+//!   ├─ devices   signatures on a GPU, and a driver that dies, hangs or is not there
 //!   ├─ recovery  kill -9 of one and of all
 //!   ├─ states    validators that fetch a state, because nobody keeps the blocks that they need
 //!   ├─ scrubbing  bytes that rot on a disk
@@ -42,6 +44,7 @@ mod accounts;
 mod addresses;
 #[cfg(test)]
 mod alarms;
+#[cfg(test)]
 mod archive;
 #[cfg(test)]
 mod attacks;
@@ -65,6 +68,7 @@ mod copies;
 mod envelopes;
 #[cfg(test)]
 mod devices;
+#[cfg(test)]
 mod epochs;
 #[cfg(test)]
 mod feeds;

@@ -57,6 +57,30 @@ def test_what_was_perhaps_taken_is_looked_up_before_a_refusal_is_believed() -> N
             assert gateway.asked[-1].path == f"/v1/transactions/{SIGNED.id}"
 
 
+def test_what_may_wait_at_one_node_is_not_given_up_for_what_another_says() -> None:
+    denied = refusal(1005, 401, "unauthorized")
+    for second, looked_up in ((refusal(36, 422, "nonce too far"), NOT_FOUND), (denied, denied)):
+        with Gateway(script(None, second, looked_up, COMMITTED)) as gateway, Client(gateway.url) as client:
+            assert client.submit(SIGNED).status == "committed"
+        with Gateway(script(None, second, looked_up, PENDING)) as gateway, Client(gateway.url) as client:
+            with pytest.raises(millrace.Unheard):
+                client.submit(SIGNED, timeout=0.2)
+
+
+def test_what_a_kept_connection_may_have_brought_is_not_forgotten() -> None:
+    def answer(request: Request) -> Reply:
+        if request.method == "GET":
+            return account(0, [0])
+        gateway.stop()
+        return None
+
+    gateway = Gateway(answer)
+    with Client(gateway.url) as client:
+        client.account(1, 9)
+        with pytest.raises(millrace.Unheard):
+            client.submit(SIGNED, timeout=0.2)
+
+
 def test_a_refusal_is_an_exception_with_its_code() -> None:
     with Gateway(script(refusal(39, 422, "bad signature"))) as gateway, Client(gateway.url) as client:
         with pytest.raises(millrace.Refused) as refused:
@@ -147,6 +171,14 @@ def test_each_event_is_given_out_once_over_streams_that_break() -> None:
         assert [request.query["from"] for request in gateway.asked] == ["5.0", "5.2", "5.2", "6.1", "7.1"]
 
 
+def test_a_stream_on_which_nothing_happens_is_not_given_up() -> None:
+    with Gateway(script(*[": alive\n\n"] * 20, happening(5, 0))) as gateway:
+        assert str(next(Client(gateway.url).happenings(1, start=Cursor(5, 0))).at) == "5.0"
+    with Gateway(script("")) as gateway:
+        with pytest.raises(millrace.ConnectionFailed):
+            next(Client(gateway.url).happenings(1, start=Cursor(5, 0)))
+
+
 def test_blocks_come_once_and_none_is_left_out() -> None:
     with Gateway(script(block(3) + block(4), block(4) + block(5))) as gateway:
         stream = Client(gateway.url).blocks(3)
@@ -223,6 +255,22 @@ def test_a_nonce_that_is_not_spent_is_used_again_and_one_that_may_be_is_not() ->
         payer.again(unheard.value)
         sent = [millrace.parse(request.body)[0].nonce for request in gateway.asked if request.method == "POST"]
         assert sent == [0, 0, 1, 2, 1]
+
+
+def test_a_nonce_is_not_lost_where_the_height_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Gateway(script(account(0, [0]))) as gateway, Client(gateway.url) as client:
+        payer = Payer(client, KEY, 1, 9)
+        payer._learn()
+        payer._height_at -= 3_600
+        with monkeypatch.context() as patched:
+
+            def fails() -> int:
+                raise millrace.ConnectionFailed("nobody is there")
+
+            patched.setattr(client, "height", fails)
+            with pytest.raises(millrace.ConnectionFailed):
+                payer._take()
+        assert payer._take()[0] == 0
 
 
 def client_submit_once(client: Client, payer: Payer) -> None:

@@ -31,6 +31,7 @@ import {
   ApiError,
   Behind,
   ConnectionFailed,
+  MillraceError,
   NotFound,
   ProofError,
   TooMany,
@@ -52,6 +53,11 @@ const AGAIN: ReadonlySet<number> = new Set([40, 41, 42, 43, 52, 1003, 1010, 1012
 const MAYBE_TAKEN: ReadonlySet<number> = new Set([40, 1003, -32603]);
 /** Refusals that a transaction also gets when it has been executed before. */
 const PERHAPS_DONE: ReadonlySet<number> = new Set([34, 35]);
+/**
+ * Refusals that hold everywhere and from then on: malformed, wrong chain, expired, replayed, bad signature. All else
+ * may be true of the node that says it alone, whose height, token or chains are not those of where the bytes may wait.
+ */
+const NEVER: ReadonlySet<number> = new Set([32, 33, 34, 35, 39]);
 /** How long one gateway is waited for when there are others. */
 const SLICE_MS = 10_000;
 /** The longest wait that a gateway takes. */
@@ -318,13 +324,14 @@ export class Client {
           unheard = MAYBE_TAKEN.has(failure.code) ? failure.message : unheard;
         } else if (failure instanceof ApiError && (unheard !== undefined || PERHAPS_DONE.has(failure.code))) {
           const found = await this.#found(id);
-          if (found === undefined) {
+          if (found === undefined && NEVER.has(failure.code)) {
             throw failure;
           }
-          if (!(found instanceof Error)) {
+          if (found !== undefined && !(found instanceof Error)) {
             return found;
           }
-          [error, unheard] = [failure, found.message];
+          [error, after] = [failure, failure.retryAfter];
+          unheard = found?.message ?? unheard;
         } else {
           throw failure;
         }
@@ -346,7 +353,7 @@ export class Client {
       if (error instanceof NotFound) {
         return undefined;
       }
-      if (error instanceof ConnectionFailed || error instanceof Unavailable) {
+      if (error instanceof MillraceError) {
         return error;
       }
       throw error;

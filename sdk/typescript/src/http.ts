@@ -129,6 +129,7 @@ export class Endpoint {
   /** Asks, and reads the whole answer. Throws `LinkBroken` where none came. */
   async request(path: string, asked: Asked = {}): Promise<Answer> {
     const timeoutMs = asked.timeoutMs ?? this.#access.timeoutMs;
+    let wasSent = false;
     for (;;) {
       const sent = this.#sent(path, asked, "application/json", this.#agent);
       const timer = setTimeout(() => sent.request.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
@@ -138,9 +139,11 @@ export class Endpoint {
       } catch (error) {
         // It may have been closed while it was kept: every request here can be sent again.
         if (error instanceof LinkBroken && sent.request.reusedSocket && sent.wasReset()) {
+          wasSent ||= error.sent;
           continue;
         }
-        throw error;
+        // What an earlier attempt may have brought there is not taken back by this one.
+        throw error instanceof LinkBroken && wasSent ? new LinkBroken(error.message, true) : error;
       } finally {
         clearTimeout(timer);
       }

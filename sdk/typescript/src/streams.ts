@@ -158,19 +158,29 @@ export interface Gateways {
  * Follows a stream: where it breaks off, it goes on from where it was, here or at the next gateway.
  *
  * Throws `BelowRetention` where no gateway can go on from the cursor any more, other errors of the gateways as they
- * are, and `ConnectionFailed` after several attempts at each gateway that brought nothing. It ends when `signal` says
- * so.
+ * are, and `ConnectionFailed` after several attempts at each gateway that brought nothing, not even a sign of life. It
+ * ends when `signal` says so.
  */
 export async function* follow<T>(course: Course<T>, gateways: Gateways, signal?: AbortSignal): AsyncGenerator<T> {
   let failed = 0;
   let pruned = 0;
+  async function* heard(lines: AsyncIterable<string>): AsyncGenerator<string> {
+    for await (const line of lines) {
+      // A stream on which nothing happens lives as well.
+      if (line.startsWith(":")) {
+        failed = pruned = 0;
+      }
+      yield line;
+    }
+  }
   while (!course.isOver()) {
     const endpoint = gateways.choose();
     let reason: Error = new ConnectionFailed(`${endpoint.url} ended the stream`);
     let after: number | undefined;
     try {
       await gateways.check(endpoint);
-      for await (const event of events(endpoint.lines(course.path, course.query(), SILENCE_MS, signal))) {
+      const lines = endpoint.lines(course.path, course.query(), SILENCE_MS, signal);
+      for await (const event of events(heard(lines))) {
         if (event.name === "error") {
           throw errorOf(event.data);
         }

@@ -95,6 +95,33 @@ test("what was perhaps taken is looked up before a refusal is believed", async (
   }
 });
 
+test("what may wait at one node is not given up for what another says", async () => {
+  const denied = refusal(1005, 401, "unauthorized");
+  const cases = [
+    [refusal(36, 422, "nonce too far"), refusal(1001, 404, "not found")],
+    [denied, denied],
+  ] as const;
+  for (const [second, lookedUp] of cases) {
+    const one = await start(script(undefined, second, lookedUp, COMMITTED));
+    assert.equal((await client(one.url).submit(SIGNED)).status, "committed");
+    const other = await start(script(undefined, second, lookedUp, PENDING));
+    await assert.rejects(client(other.url).submit(SIGNED, { timeoutMs: 200 }), Unheard);
+  }
+});
+
+test("what a kept connection may have brought is not forgotten", async () => {
+  const gateway: Gateway = await start(({ method }) => {
+    if (method === "GET") {
+      return account(0, [0]);
+    }
+    void gateway.stop();
+    return undefined;
+  });
+  const made = client(gateway.url);
+  await made.account(1, 9);
+  await assert.rejects(made.submit(SIGNED, { timeoutMs: 200 }), Unheard);
+});
+
 test("a refusal is an error with its code", async () => {
   const gateway = await start(script(refusal(39, 422, "bad signature")));
   await assert.rejects(client(gateway.url).submit(SIGNED), (error) => {
@@ -173,6 +200,14 @@ test("each event is given out once over streams that break", async () => {
   const events = await some(client(gateway.url).happenings(1, { start: new Cursor(5n, 0) }), 5);
   assert.deepEqual(events.map((one) => one.at.toString()), ["5.0", "5.1", "6.0", "7.0", "7.1"]);
   assert.deepEqual(gateway.asked.map((request) => request.query["from"]), ["5.0", "5.2", "5.2", "6.1", "7.1"]);
+});
+
+test("a stream on which nothing happens is not given up", async () => {
+  const quiet = await start(script(...Array.from({ length: 20 }, () => ": alive\n\n"), happening(5, 0)));
+  const events = await some(client(quiet.url).happenings(1, { start: new Cursor(5n, 0) }), 1);
+  assert.equal(events[0]?.at.toString(), "5.0");
+  const dead = await start(script(""));
+  await assert.rejects(some(client(dead.url).happenings(1, { start: new Cursor(5n, 0) }), 1), ConnectionFailed);
 });
 
 test("blocks come once and none is left out", async () => {

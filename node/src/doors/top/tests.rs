@@ -56,6 +56,12 @@ fn the_page_has_each_validator_and_each_alarm_and_no_letter_that_steers() {
     assert!(!text.contains('\u{1b}'), "{text}");
     let place = |words: &str| text.find(words).unwrap();
     assert!(place("the disk is full") < place("so\\u{1b}"), "the worst ones stand first:\n{text}");
+    // One that is silenced is shown, and its validator does not look as if it rang.
+    let silence = client::answers::SilenceAnswer { until: 9, reason: "moved".to_owned() };
+    let silenced = AlarmAnswer { silenced: Some(silence), ..alarm(Severity::Critical, "the disk is full") };
+    page.take(told(1, 4, Ok(status(121, &[silenced]))));
+    let text = drawn(&page, (120, 30));
+    assert!(text.contains("the disk is full (silenced)"), "{text}");
     // A validator that was rebuilt begins below: there is no rate then.
     page.take(told(0, 4, Ok(status(7, &[]))));
     assert!(page.seen[0].rate.is_none());

@@ -40,6 +40,9 @@ _AGAIN = {40, 41, 42, 43, 52, 1003, 1010, 1012, -32603}
 _MAYBE_TAKEN = {40, 1003, -32603}
 #: Refusals that a transaction also gets when it has been executed before.
 _PERHAPS_DONE = {34, 35}
+#: Refusals that hold everywhere and from then on: malformed, wrong chain, expired, replayed, bad signature. All else
+#: may be true of the node that says it alone, whose height, token or chains are not those of where the bytes may wait.
+_NEVER = {32, 33, 34, 35, 39}
 #: How long one gateway is waited for when there are others.
 _SLICE_SECONDS = 10.0
 #: The longest wait that a gateway takes.
@@ -281,12 +284,13 @@ class Client:
                 else:
                     try:
                         found = self._found(id)
-                    except (ConnectionFailed, Unavailable) as unknown:
+                    except MillraceError as unknown:
                         unheard = str(unknown)
                     else:
-                        if found is None:
+                        if found is not None:
+                            return found
+                        if failure.code in _NEVER:
                             raise
-                        return found
             self._next_endpoint(endpoint)
             if time.monotonic() + (pause if after is None else after) >= deadline:
                 if unheard is None and error is not None:

@@ -132,7 +132,7 @@ class TransactionFailed(MillraceError):
 
 
 class NonceWindowFull(MillraceError):
-    """The account has 128 transactions under way: wait for their verdicts."""
+    """The account has 64 transactions under way: wait for their verdicts."""
 
 
 class ProofError(MillraceError):

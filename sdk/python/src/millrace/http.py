@@ -137,6 +137,7 @@ class Endpoint:
         """Asks, and reads the whole answer. Raises `LinkBroken` where none came."""
         with self._lock:
             connection = self._kept.pop() if self._kept else None
+        was_sent = False
         if connection is not None:
             try:
                 return self._exchange(connection, method, path, query, body, content, timeout)
@@ -144,7 +145,12 @@ class Endpoint:
                 # It may have been closed while it was kept: every request here can be sent again.
                 if isinstance(error.__cause__, TimeoutError):
                     raise
-        return self._exchange(self._fresh(), method, path, query, body, content, timeout)
+                was_sent = error.sent
+        try:
+            return self._exchange(self._fresh(), method, path, query, body, content, timeout)
+        except LinkBroken as error:
+            # What the first attempt may have brought there is not taken back by the second.
+            raise LinkBroken(error, error.sent or was_sent) from error.__cause__
 
     def stream(self, path: str, query: Query | None, timeout: float) -> Stream:
         """Opens a stream of events, on which something comes at least every `timeout` seconds."""

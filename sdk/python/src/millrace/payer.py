@@ -136,8 +136,12 @@ class Payer:
                 if not self._changed.wait(deadline - time.monotonic()):
                     raise NonceWindowFull(f"account {self.chain}:{self.account} has {WINDOW} transactions under way")
             self._flying.add(nonce)
-            if time.monotonic() - self._height_at > _HEIGHT_KEPT_SECONDS:
-                self._height, self._height_at = self.client.height(), time.monotonic()
+            try:
+                if time.monotonic() - self._height_at > _HEIGHT_KEPT_SECONDS:
+                    self._height, self._height_at = self.client.height(), time.monotonic()
+            except BaseException:
+                self._give_back(nonce, is_spent=False)
+                raise
             return nonce, self._height + self._valid_for
 
     def _candidate(self) -> int | None:

@@ -181,9 +181,18 @@ def follow(
     """Follows a stream: where it breaks off, it goes on from where it was, here or at the next gateway.
 
     Raises `BelowRetention` where no gateway can go on from the cursor any more, other errors of the gateways as they
-    are, and `ConnectionFailed` after several attempts at each gateway that brought nothing.
+    are, and `ConnectionFailed` after several attempts at each gateway that brought nothing, not even a sign of life.
     """
     failed = pruned = 0
+
+    def heard(lines: Iterator[str]) -> Iterator[str]:
+        nonlocal failed, pruned
+        for line in lines:
+            # A stream on which nothing happens lives as well.
+            if line.startswith(":"):
+                failed = pruned = 0
+            yield line
+
     while not course.is_over():
         endpoint = choose()
         reason: MillraceError = ConnectionFailed(f"{endpoint.url} ended the stream")
@@ -191,7 +200,7 @@ def follow(
         try:
             check(endpoint)
             with endpoint.stream(course.path, course.query(), SILENCE_SECONDS) as stream:
-                for event in events(stream.lines()):
+                for event in events(heard(stream.lines())):
                     if event.name == "error":
                         raise error_of(event.data)
                     failed = pruned = 0
