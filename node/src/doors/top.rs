@@ -18,7 +18,7 @@ use client::answers::{Severity, StatusAnswer};
 use client::{AsOf, Client};
 use ratatui::Frame;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use ratatui::layout::{Constraint, Layout};
+use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Paragraph, Row, Table};
@@ -168,12 +168,22 @@ impl Page {
             Constraint::Length(1),
         ])
         .areas(frame.area());
-        frame.render_widget(self.head(), head);
-        frame.render_widget(self.validators(), validators);
+        // A part for which a small terminal has no room may lie outside of it.
+        let has_room = |area: &Rect| !area.is_empty();
+        if has_room(&head) {
+            frame.render_widget(self.head(), head);
+        }
+        if has_room(&validators) {
+            frame.render_widget(self.validators(), validators);
+        }
         let alarm_lines = self.alarms();
         let title = if alarm_lines.is_empty() { " no alarm " } else { " alarms " };
-        frame.render_widget(Paragraph::new(alarm_lines).block(Block::bordered().title(title)), alarms);
-        frame.render_widget("q ends it; docs/ALARMS.md says what to do", foot);
+        if has_room(&alarms) {
+            frame.render_widget(Paragraph::new(alarm_lines).block(Block::bordered().title(title)), alarms);
+        }
+        if has_room(&foot) {
+            frame.render_widget("q ends it; docs/ALARMS.md says what to do", foot);
+        }
     }
 
     fn head(&self) -> Line<'_> {

@@ -457,8 +457,8 @@ fn a_validator_that_is_gone_is_an_alarm_until_it_is_back() {
     );
     testbed.spawn(3);
     testbed.ready();
-    let told = door::hooked(&hook, |event| event["alarm"]["alarm"] == "quorum_at_edge");
-    assert_eq!(told["event"], "cleared");
+    // That it was raised may be told more than once.
+    door::hooked(&hook, |event| event["alarm"]["alarm"] == "quorum_at_edge" && event["event"] == "cleared");
     wait("it is back", || !alarms().contains(&edge));
     let log = std::fs::read_to_string(testbed.network.members[0].log_file()).unwrap_or_default();
     assert!(log.is_empty() || log.contains("the alarm is over"), "{log}");

@@ -57,6 +57,7 @@ fn each_field_is_named_when_it_says_something_else_and_taken_over_where_it_can_b
         ("storage", "keep_mib", "100"),
         ("storage", "keep_heights", "5000"),
         ("storage", "keep_minutes", "90"),
+        ("work", "verify", "\"auto\""),
         ("work", "verify_threads", "2"),
         ("work", "batch_packets_max", "100"),
         ("work", "batch_delay_ms", "20"),
