@@ -2,6 +2,17 @@
 
 use std::fs;
 
+/// Fresh bytes that nobody can predict.
+///
+/// # Errors
+/// The operating system gives none.
+pub(crate) fn random() -> anyhow::Result<[u8; 32]> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random)
+        .map_err(|error| anyhow::anyhow!("the operating system gives no randomness: {error}"))?;
+    Ok(random)
+}
+
 /// The memory of the machine, or of the container that bounds it, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Memory {

@@ -56,6 +56,17 @@ pub const ADMINISTRATORS_KEY: [u8; 32] = own_key(ADMINISTRATORS_TAG, 0, AccountI
 /// The table's key of what is in effect on the chain itself.
 pub const OWN_CHAIN_KEY: [u8; 32] = own_key(OWN_CHAIN_TAG, 0, AccountId(0));
 
+/// Above all keys of the ledger's own rows, which begin with 16 zero bytes, and below all proposals.
+pub const BEFORE_PROPOSALS: [u8; 32] = {
+    let mut key = [0; 32];
+    let mut at = 16;
+    while at < 32 {
+        key[at] = 0xff;
+        at += 1;
+    }
+    key
+};
+
 /// The table's key of what is decided about a chain, on the chain of the kind *governance*.
 pub fn chain_key(chain: ChainId) -> [u8; 32] {
     own_key(CHAIN_TAG, 0, AccountId(chain.0 as u64))

@@ -46,8 +46,8 @@ pub use genesis::{
     ValidatorGenesis, quorum,
 };
 pub use governance::{
-    ADMINISTRATORS_KEY, Administrators, Approve, ChainStatus, Charter, Council, Decision, EncodedDecision,
-    NewChain, OWN_CHAIN_KEY, Order, ProposalRecord, Propose, chain_key, chain_of_key,
+    ADMINISTRATORS_KEY, Administrators, Approve, BEFORE_PROPOSALS, ChainStatus, Charter, Council, Decision,
+    EncodedDecision, NewChain, OWN_CHAIN_KEY, Order, ProposalRecord, Propose, chain_key, chain_of_key,
 };
 pub use ids::{
     AccountId, Asset, BatchId, ChainId, ChainTime, Epoch, Head, Height, NoAsset, Sequence, ValidatorIndex,

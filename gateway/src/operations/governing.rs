@@ -7,8 +7,8 @@
 use client::answers::{MembersAnswer, RowAnswer, StatusAnswer};
 use client::{AsOf, Query};
 use engine::types::{
-    ADMINISTRATORS_KEY, AccountId, Administrators, ChainId, ChainKind, Charter, Council, Decision, Digest,
-    Epoch, Height, MEMBERS_KEY, MembersRecord, OWN_CHAIN_KEY, ProposalRecord,
+    ADMINISTRATORS_KEY, AccountId, Administrators, BEFORE_PROPOSALS, ChainId, ChainKind, Charter, Council,
+    Decision, Digest, Epoch, Height, MEMBERS_KEY, MembersRecord, OWN_CHAIN_KEY, ProposalRecord,
 };
 use serde_json::{Map, Value, json};
 
@@ -20,17 +20,6 @@ use crate::gateway::Gateway;
 
 /// Proposals of one page.
 const PROPOSALS_MAX: usize = 100;
-
-/// Above all keys of the ledger's own rows, which begin with 16 zero bytes, and below all proposals.
-const BEFORE_PROPOSALS: [u8; 32] = {
-    let mut key = [0; 32];
-    let mut at = 16;
-    while at < 32 {
-        key[at] = 0xff;
-        at += 1;
-    }
-    key
-};
 
 pub(super) async fn charter(gateway: &Gateway, arguments: &Arguments) -> Result<Reply, Failure> {
     let chain = chain_of(arguments)?;

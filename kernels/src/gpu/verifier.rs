@@ -194,13 +194,16 @@ struct Flight {
     batch: Option<Batch>,
 }
 
+/// Set when what a device wrote for a batch can be read, or cannot.
+type Landed = Arc<OnceLock<Result<(), wgpu::BufferAsyncError>>>;
+
 /// A batch in flight.
 #[derive(Debug)]
 struct Batch {
     generation: u64,
     claims: Vec<Claim>,
     submission: wgpu::SubmissionIndex,
-    landed: Arc<OnceLock<Result<(), wgpu::BufferAsyncError>>>,
+    landed: Landed,
     waits: Weak<()>,
 }
 
@@ -401,12 +404,7 @@ impl Verifier {
     }
 
     /// Queues everything that the device does for a batch.
-    #[allow(clippy::type_complexity, reason = "both are fields of the batch")]
-    fn launch(
-        &self,
-        flight: usize,
-        upload: &Upload,
-    ) -> (wgpu::SubmissionIndex, Arc<OnceLock<Result<(), wgpu::BufferAsyncError>>>) {
+    fn launch(&self, flight: usize, upload: &Upload) -> (wgpu::SubmissionIndex, Landed) {
         let Self { device, programs, combination, flights, .. } = self;
         let flight = &flights[flight];
         let write = |buffer: &wgpu::Buffer, words: &[u32]| {

@@ -25,6 +25,7 @@ use super::pace::{PATIENCE_MAX, Pace, Policy};
 use super::shared_memory::SharedMemory;
 use super::slot::{CLAIMS_MAX, Slot};
 use super::worker::SLOTS;
+use crate::machine::random;
 use crate::validator::clock::Clock;
 
 mod state;
@@ -234,7 +235,7 @@ impl Answer for Ticket {
 impl Ticket {
     fn judge(&self, answer: &[bool]) -> Option<Vec<bool>> {
         // Without randomness the CPU cannot check either; the verify thread stops the validator with a message.
-        match self.guarded.judge(answer, &random()?) {
+        match self.guarded.judge(answer, &random().ok()?) {
             Ok(accepted) => Some(accepted),
             Err(Fault::Blind) => None,
             Err(fault) => {
@@ -280,7 +281,7 @@ impl Inner {
             }
         };
         // Copied without the lock.
-        let guarded = Guarded::new(entries.take(share), &random()?);
+        let guarded = Guarded::new(entries.take(share), &random().ok()?);
         let mut state = self.lock();
         if state.standing != Standing::InService {
             return None;
@@ -571,7 +572,7 @@ impl Inner {
 
     /// How long a batch of good signatures takes.
     fn time(&self, claims: &[Claim]) -> Result<Duration, String> {
-        let random = random().ok_or("the operating system gives no randomness")?;
+        let random = random().map_err(|error| error.to_string())?;
         let guarded = Guarded::new(claims.iter().map(Claim::entry), &random);
         let begun = self.clock.now();
         let which = self.lock().launch(&guarded, begun).ok_or("its process takes no batch")?;
@@ -587,12 +588,6 @@ impl Inner {
             }
         }
     }
-}
-
-/// Fresh bytes of the operating system.
-fn random() -> Option<[u8; 32]> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).is_ok().then_some(random)
 }
 
 const _: () = assert!(PATIENCE_MAX.as_millis() < HANGING_AFTER.as_millis());

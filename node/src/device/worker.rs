@@ -17,6 +17,7 @@ use kernels::gpu::{CANARIES, Capacity, Claim, Device, DoubleCheck, Judged, Pendi
 use super::lines::{FromChild, ToChild, Which, hear, say};
 use super::shared_memory::SharedMemory;
 use super::slot::{CLAIMS_MAX, SLOT_WORDS, Slot};
+use crate::machine::random;
 
 /// The name of the child's command.
 pub(super) const COMMAND: &str = "device-child";
@@ -171,11 +172,4 @@ impl Worker {
             _ => Err(error),
         }
     }
-}
-
-fn random() -> anyhow::Result<[u8; 32]> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random)
-        .map_err(|error| anyhow::anyhow!("the operating system gives no randomness: {error}"))?;
-    Ok(random)
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::Result;
 use client::{Client, ClientError};
 use engine::types::{
-    AccountId, Administrators, ChainId, ChainKind, Content, Decision, Digest, Fingerprint, Height, Outcome,
-    ProposalRecord, Transaction, Verdict,
+    AccountId, Administrators, BEFORE_PROPOSALS, ChainId, ChainKind, Content, Decision, Digest, Fingerprint,
+    Height, Outcome, ProposalRecord, Transaction, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -27,17 +27,6 @@ use crate::validator::clock::Clock;
 /// How often a proposal is asked for, and how many times.
 const ASKED_EVERY: Duration = Duration::from_millis(500);
 const ASKED_TIMES: usize = 600;
-
-/// Above all keys of the ledger's own rows, which begin with 16 zero bytes, and below all proposals.
-const BEFORE_PROPOSALS: [u8; 32] = {
-    let mut key = [0; 32];
-    let mut at = 16;
-    while at < 32 {
-        key[at] = 0xff;
-        at += 1;
-    }
-    key
-};
 
 /// A proposal at a height, and what became of it.
 pub(crate) struct Found {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::KernelBackend;
 use super::measure::{SIGNATURES, Signed, Table, try_best};
+use crate::machine::random;
 
 /// What it is called on the command line and in reports.
 pub(super) const NAME: &str = "gpu";
@@ -223,11 +224,4 @@ fn double(check: &mut DoubleCheck, claims: Vec<Claim>) -> Result<usize> {
         land(check, pending)?;
     }
     Ok(accepted)
-}
-
-/// A seed from the operating system.
-fn random() -> Result<[u8; 32]> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(std::io::Error::other).context("no randomness")?;
-    Ok(seed)
 }

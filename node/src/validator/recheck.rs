@@ -28,10 +28,10 @@ use super::orders::Orders;
 use super::recover::{Resumed, Stopped};
 use super::service::Progress;
 use super::shared::Shared;
-use super::start::random;
 use crate::config::Config;
 use crate::device::Record;
 use crate::disk::replace_file;
+use crate::machine::random;
 
 /// The evidence of a forgery, in the data directory.
 const EVIDENCE: &str = "forgery.json";

@@ -21,8 +21,8 @@ use super::checkpoints::{ASIDE, Directory, is_unusable};
 use super::ordering::Certificates;
 use super::orders::Orders;
 use super::service;
-use super::start::random;
 use crate::config::Config;
+use crate::machine::random;
 
 /// How often a long recovery says how far it is, in blocks.
 const PROGRESS_EVERY: u64 = 1_000;

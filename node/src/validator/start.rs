@@ -623,12 +623,5 @@ fn join(thread: JoinHandle<()>) {
     let _ended = thread.join();
 }
 
-pub(super) fn random() -> anyhow::Result<[u8; 32]> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)
-        .map_err(|error| anyhow::anyhow!("the operating system gives no randomness: {error}"))?;
-    Ok(seed)
-}
-
 #[cfg(test)]
 mod tests;
