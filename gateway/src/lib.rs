@@ -28,7 +28,7 @@ mod rpc;
 mod openapi;
 mod operations;
 mod arguments;
-mod nearest;
+pub mod nearest;
 mod numbers;
 mod failure;
 mod streams;

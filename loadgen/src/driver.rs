@@ -93,8 +93,9 @@ impl Run<'_> {
     async fn start(plan: &LoadPlan, observer: &mut dyn Observer) -> Result<LoadOutcome, LoadError> {
         observer.phase(&Phase::Connecting);
         let mut links = handshake::connect(plan).await?;
-        let height = handshake::caught_up(plan, &mut links, observer).await?;
-        let clients = handshake::clients(plan, &mut links, height, observer).await?;
+        let caught_up = handshake::caught_up(plan, &mut links, observer).await?;
+        let height = caught_up.height();
+        let clients = handshake::clients(plan, &mut links, caught_up, observer).await?;
         let expiry = Height(height.0.saturating_add(plan.expiry_heights));
         let workload = Workload::new(clients, links.len(), plan.seed, expiry)?
             .of(plan.traffic, plan.data_bytes)?

@@ -214,6 +214,12 @@ impl PeerNetwork {
         links.filter(|(_, link)| link.up().is_some()).map(|(peer, _)| *peer).collect()
     }
 
+    /// How often a second process was met that uses the identity of a validator, by the index of that one: a peer, or
+    /// this validator where a peer has refused it for that reason.
+    pub fn duplicates(&self) -> BTreeMap<u16, u64> {
+        self.0.duplicates.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How the link to each peer is now.
     pub fn links(&self) -> Vec<LinkState> {
         let all = self.0.links.iter();
@@ -283,6 +289,8 @@ pub(crate) struct Mesh {
     metrics: Arc<Metrics>,
     clock: Clock,
     lines: Mutex<Lines>,
+    /// How often a second process was met that uses the identity of a validator, by that validator.
+    duplicates: Mutex<BTreeMap<u16, u64>>,
 }
 
 /// What only the network thread needs.
@@ -336,6 +344,7 @@ impl Mesh {
             metrics,
             clock,
             lines: Mutex::new(lines),
+            duplicates: Mutex::default(),
         };
         let open = OpenMesh { endpoints: Arc::new(endpoints), accepting, calling, names };
         Ok((Arc::new(mesh), open))
@@ -345,6 +354,11 @@ impl Mesh {
     pub(crate) fn unsent(&self) -> bool {
         let mut ups = self.links.values().filter_map(Link::up);
         ups.any(|up| (0..self.channels.len()).any(|channel| up.used(channel) > 0))
+    }
+
+    fn count_duplicate(&self, of: u16) {
+        self.metrics.duplicate_identities.add(1);
+        *self.duplicates.lock().unwrap_or_else(PoisonError::into_inner).entry(of).or_default() += 1;
     }
 
     fn peer_of(&self, certificate: &CertificateDer<'_>) -> Option<u16> {

@@ -40,5 +40,5 @@ fn main() -> ExitCode {
 
 /// The last words of a command; the exit code says the same where nobody can read them.
 fn complain(reason: &str) {
-    let _ = writeln!(std::io::stderr(), "error: {reason}");
+    let _ = writeln!(std::io::stderr(), "error: {}", stdout::visible(reason));
 }

@@ -45,7 +45,25 @@ pub(crate) fn eprint(text: Arguments<'_>) {
     if cfg!(test) {
         return std::eprint!("{text}");
     }
-    let _ = io::stderr().write_fmt(text);
+    let text = text.to_string();
+    // The end of a line that the next one replaces.
+    let (line, end) = text.strip_suffix('\r').map_or((&*text, ""), |line| (line, "\r"));
+    let _ = io::stderr().write_all(format!("{}{end}", visible(line)).as_bytes());
+}
+
+/// A text that quotes what others wrote, such as names of files, with its control characters as their numbers: a
+/// terminal obeys them.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let is_hidden = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match is_hidden(letter) {
+            true => shown.extend(letter.escape_unicode()),
+            false => shown.push(letter),
+        }
+    }
+    shown
 }
 
 /// Why a command ended that could print nothing more, if it was that what unwound it; else the panic goes on.
@@ -54,5 +72,16 @@ pub fn why_it_ended(panic: Box<dyn Any + Send>) -> String {
     match panic.downcast::<Unprintable>() {
         Ok(unprintable) => format!("cannot print: {}", unprintable.0),
         Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_obeys_no_name() {
+        assert_eq!(visible("a\u{1b}[2Jb\r\u{9b}c"), "a\\u{1b}[2Jb\\u{d}\\u{9b}c");
+        assert_eq!(visible("two\n\tlines, grün"), "two\n\tlines, grün");
     }
 }

@@ -3,6 +3,9 @@
 //! Invariant: an account is read only from a validator that has committed (a) the highest height that any validator had
 //! committed when the load began and (b) everything that it then knew to be final. Older state would give nonces that
 //! are used already, and all transfers would be refused.
+//!
+//! A validator that dies meanwhile does not end the load: the others tell of its accounts, and its lane is tried again
+//! like one that dies later.
 
 use crate::plan::{Endpoint, LoadError, LoadPlan, Start};
 use crate::progress::{Observer, Phase};
@@ -45,12 +48,16 @@ fn not_there(plan: &LoadPlan, lane: usize, source: ClientError) -> LoadError {
 }
 
 /// Waits until every validator keeps up and has committed both the highest height that any of them said to have
-/// committed and what it knew to be final. Returns that highest height.
+/// committed and what it knew to be final.
+///
+/// # Errors
+/// One is behind for too long, or none is left.
 pub(super) async fn caught_up(
     plan: &LoadPlan,
     links: &mut [Connection],
     observer: &mut dyn Observer,
-) -> Result<Height, LoadError> {
+) -> Result<CaughtUp, LoadError> {
+    let mut gone = vec![None; links.len()];
     let highest = links.iter().map(|link| link.welcome.as_of.height).max().unwrap_or_default();
     let mut waited = Duration::ZERO;
     for (lane, link) in links.iter_mut().enumerate() {
@@ -73,10 +80,44 @@ pub(super) async fn caught_up(
             }
             tokio::time::sleep(CATCH_UP_POLL).await;
             waited += CATCH_UP_POLL;
-            as_of = standing_of(link).await.map_err(|error| not_there(plan, lane, error))?;
+            as_of = match standing_of(link).await {
+                Ok(as_of) => as_of,
+                Err(error) => {
+                    gone[lane] = Some(error.to_string());
+                    break;
+                }
+            };
         }
     }
-    Ok(highest)
+    CaughtUp { height: highest, gone }.unless_all_are_gone()
+}
+
+/// The validators at the beginning of a load.
+pub(super) struct CaughtUp {
+    /// The highest height that any of them had committed.
+    height: Height,
+    /// Why a validator is not asked any more, by lane.
+    gone: Vec<Option<String>>,
+}
+
+impl CaughtUp {
+    pub(super) fn height(&self) -> Height {
+        self.height
+    }
+
+    /// # Errors
+    /// [`LoadError::AllLost`].
+    fn unless_all_are_gone(self) -> Result<Self, LoadError> {
+        match self.gone.iter().all(Option::is_some).then(|| self.gone.last().cloned().flatten()).flatten() {
+            Some(reason) => Err(LoadError::AllLost(reason)),
+            None => Ok(self),
+        }
+    }
+
+    /// A validator that is still asked: that of the lane, or the next one.
+    fn instead_of(&self, lane: usize) -> Option<usize> {
+        (lane..self.gone.len()).chain(0..lane).find(|lane| self.gone[*lane].is_none())
+    }
 }
 
 /// Connects to a validator that went away, once it is there again and keeps up with the network.
@@ -105,11 +146,14 @@ async fn answer(link: &mut Connection) -> Result<RawAnswer, ClientError> {
     }
 }
 
-/// Where the clients of all chains stand, as the plan says: at genesis, or as the validators tell at `height` or above.
+/// Where the clients of all chains stand, as the plan says: at genesis, or as the validators tell that have caught up.
+///
+/// # Errors
+/// What one tells is wrong, or none is left.
 pub(super) async fn clients(
     plan: &LoadPlan,
     links: &mut [Connection],
-    height: Height,
+    mut caught_up: CaughtUp,
     observer: &mut dyn Observer,
 ) -> Result<Vec<ChainClients>, LoadError> {
     let mut clients: Vec<ChainClients> = plan
@@ -129,23 +173,46 @@ pub(super) async fn clients(
         observer.phase(&Phase::Resuming);
         let lanes = links.len();
         for chain in &mut clients {
-            for (lane, link) in links.iter_mut().enumerate() {
+            for lane in 0..lanes {
                 let share = plan.share.accounts(chain.accounts.len() as u64);
                 let mine: Vec<u64> = (share.start + lane as u64..share.end).step_by(lanes).collect();
-                ask(link, lane, &mine, height, chain).await?;
+                let mut told = 0;
+                while let Some(asked) = caught_up.instead_of(lane).filter(|_| told < mine.len()) {
+                    let height = caught_up.height;
+                    let answered = ask(&mut links[asked], asked, &mine[told..], height, chain).await?;
+                    told += answered.accounts;
+                    if let Some(reason) = answered.lost {
+                        let address = &plan.endpoints[asked].address;
+                        observer.news(&format!("the validator at {address} went away ({reason})"));
+                        caught_up.gone[asked] = Some(reason);
+                        caught_up = caught_up.unless_all_are_gone()?;
+                    }
+                }
             }
         }
     }
     Ok(clients)
 }
 
+/// What a validator has told.
+struct Answered {
+    /// Of so many of the accounts that it was asked about.
+    accounts: usize,
+    /// Why it tells no more, if it did not tell of all.
+    lost: Option<String>,
+}
+
+/// Asks a validator where accounts stand.
+///
+/// # Errors
+/// [`LoadError::Resume`]: what it tells cannot be used.
 async fn ask(
     link: &mut Connection,
     lane: usize,
     mine: &[u64],
     height: Height,
     clients: &mut ChainClients,
-) -> Result<(), LoadError> {
+) -> Result<Answered, LoadError> {
     let chain = clients.chain;
     let fail = |account: u64, reason: String| LoadError::Resume { lane, chain, account, reason };
     let (mut asked, mut told) = (0, 0);
@@ -155,12 +222,17 @@ async fn ask(
             let query = Query::Account { chain, account: AccountId(*account), record: false };
             (*account, query)
         });
-        link.sender.ask(questions).await.map_err(|e| fail(mine[told], e.to_string()))?;
+        if let Err(lost) = link.sender.ask(questions).await {
+            return Ok(Answered { accounts: told, lost: Some(lost.to_string()) });
+        }
         asked = ahead;
         // Answer by answer, but refill only in larger steps.
         let until = if asked == mine.len() { mine.len() } else { told + (asked - told) / 2 + 1 };
         while told < until {
-            let answer = answer(link).await.map_err(|e| fail(mine[told], e.to_string()))?;
+            let answer = match answer(link).await {
+                Ok(answer) => answer,
+                Err(lost) => return Ok(Answered { accounts: told, lost: Some(lost.to_string()) }),
+            };
             let account = answer.id;
             let place = clients.accounts.get_mut(account as usize);
             let place = place.ok_or_else(|| fail(account, "it answers what was not asked".into()))?;
@@ -168,7 +240,7 @@ async fn ask(
             told += 1;
         }
     }
-    Ok(())
+    Ok(Answered { accounts: told, lost: None })
 }
 
 /// What the generator reads of an account's answer. It does not check the proofs: a wrong nonce harms only its own

@@ -265,6 +265,33 @@ fn a_load_waits_for_a_validator_that_is_behind() {
 }
 
 #[test]
+fn a_validator_that_dies_while_the_load_prepares_leaves_its_accounts_to_the_others() {
+    let start = || Server::start(NETWORK, |_| Some(Verdict::Committed));
+    // While accounts are asked for, and while it is waited for.
+    for dies in [start().dies_after(5), start().stands_at(0, 100).dies_after(2)] {
+        let servers = [start(), dies];
+        let mut plan = plan(&servers, Rate::Fixed(500.0));
+        plan.start = Start::Resume;
+        plan.timeout = Duration::from_millis(500);
+        let outcome = run(&plan, &mut Silent).unwrap();
+        balanced(&outcome);
+        assert_eq!(outcome.lost.iter().map(|lost| lost.lane).collect::<Vec<_>>(), [1]);
+        assert!(outcome.tally().accepted >= 200, "{:?}", outcome.tally());
+        for packet in servers.iter().flat_map(Server::received) {
+            assert!(
+                packet.nonce() >= 100 + packet.debit().0 + 3,
+                "from where the other one says that it stands"
+            );
+        }
+    }
+    let servers = [start().dies_after(0), start().dies_after(3)];
+    let mut plan = plan(&servers, Rate::Fixed(500.0));
+    plan.start = Start::Resume;
+    let error = run(&plan, &mut Silent).unwrap_err();
+    assert!(matches!(error, LoadError::AllLost(_)), "{error}");
+}
+
+#[test]
 fn a_load_gives_up_a_validator_that_stays_behind_with_clear_words() {
     let start =
         |height, behind| Server::start(NETWORK, |_| Some(Verdict::Committed)).stands_at(height, behind);

@@ -189,7 +189,7 @@ impl Mesh {
             };
             let refused = called.as_ref().and_then(refused_with);
             if refused == Some(close::DUPLICATE) {
-                self.metrics.duplicate_identities.add(1);
+                self.count_duplicate(self.me);
             }
             match (ended, refused) {
                 (Ok(()), None) => return Ok(()),
@@ -317,7 +317,7 @@ impl Mesh {
                 (close::EXCLUDED, words)
             }
             Verdict::Duplicate { first } => {
-                self.metrics.duplicate_identities.add(1);
+                self.count_duplicate(peer);
                 if first && let Some(suppressed) = self.may_log(Line::Duplicate, peer) {
                     tracing::warn!(peer, remote = %connection.remote_address(), suppressed,
                         "two processes use the identity of validator {peer}: its older connection is kept; stop one of them");

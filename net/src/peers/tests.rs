@@ -438,9 +438,12 @@ fn two_processes_with_one_identity_do_not_replace_each_other_endlessly() {
     let second = plan.start_at(0, local());
     // Both sides count it, whichever of the two processes was kept.
     until(|| called.network.metrics().duplicate_identities > 0);
+    until(|| called.peers().duplicates().keys().eq([&0]));
     until(|| {
         first.network.metrics().duplicate_identities + second.network.metrics().duplicate_identities > 0
     });
+    // The one that was refused knows that it is about itself.
+    until(|| [&first, &second].iter().any(|node| node.peers().duplicates().keys().eq([&0])));
     until(|| called.peers().connected() == [0]);
     let connected = called.network.metrics().peer_connected;
     assert!(connected <= 4, "connected {connected} times");

@@ -33,7 +33,7 @@ pub enum ConfigError {
         message: String,
     },
     /// A field without which a validator cannot start.
-    #[error("{}: the field `{field}` is missing; write {help}", file.display())]
+    #[error("{}: the field `{field}` is missing; write {help}{}", file.display(), slip(misspelt.as_deref()))]
     Missing {
         /// The incomplete file.
         file: PathBuf,
@@ -41,9 +41,14 @@ pub enum ConfigError {
         field: String,
         /// What belongs there.
         help: &'static str,
+        /// A field of the same section that is much like it and that nobody reads.
+        misspelt: Option<String>,
     },
     /// A field nobody reads: most often a misspelt one.
-    #[error("{}: the field `{field}` is unknown here; known are: {}", file.display(), known.join(", "))]
+    #[error(
+        "{}: the field `{field}` is unknown here{}; known are: {}",
+        file.display(), meant(nearest.as_deref()), known.join(", ")
+    )]
     Unknown {
         /// The file with the field.
         file: PathBuf,
@@ -51,6 +56,8 @@ pub enum ConfigError {
         field: String,
         /// The fields this section does have.
         known: Vec<String>,
+        /// The one of them that is much like it.
+        nearest: Option<String>,
     },
     /// A field with a value that cannot be meant.
     #[error("{}: the field `{field}` is {found}; write {help}", file.display())]
@@ -86,6 +93,16 @@ pub enum ConfigError {
         /// What is wrong with it and what to do.
         problem: String,
     },
+}
+
+fn slip(misspelt: Option<&str>) -> String {
+    misspelt
+        .map(|field| format!(". Is `{field}`, which is unknown there, a slip for it?"))
+        .unwrap_or_default()
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map(|nearest| format!(" (did you mean `{nearest}`?)")).unwrap_or_default()
 }
 
 /// Two places that must agree and do not.

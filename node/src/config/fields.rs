@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use engine::types::{AccountId, Asset, Registrar};
+use gateway::nearest::nearest;
 use net::Address;
 
 use super::{ConfigError, ListenOn};
@@ -151,7 +152,13 @@ impl Section {
     }
 
     fn missing(&self, field: &str, help: &'static str) -> ConfigError {
-        ConfigError::Missing { file: self.file.clone(), field: self.name(field), help }
+        let unread = self.table.keys().map(String::as_str);
+        ConfigError::Missing {
+            file: self.file.clone(),
+            field: self.name(field),
+            help,
+            misspelt: nearest(field, unread).map(str::to_owned),
+        }
     }
 
     /// A field with a default.
@@ -270,6 +277,7 @@ impl Section {
             None => Ok(()),
             Some(left) => Err(ConfigError::Unknown {
                 field: self.name(left),
+                nearest: nearest(left, self.asked.iter().map(String::as_str)).map(str::to_owned),
                 known: self.asked.clone(),
                 file: self.file.clone(),
             }),

@@ -123,6 +123,7 @@ impl Claims<'_> {
                     file: self.file.to_owned(),
                     field: "validator.index".into(),
                     help: "this validator's place in the genesis: the members of this network are fixed, so it must be there",
+                    misspelt: None,
                 });
             }
         }
@@ -239,6 +240,7 @@ impl Claims<'_> {
                 file: self.file.to_owned(),
                 field: format!("peer with index {index} (\"{}\")", validators[usize::from(index)].name),
                 help: "a [[peer]] section for every other validator of the genesis",
+                misspelt: None,
             }),
         }
     }

@@ -86,6 +86,12 @@ fn every_required_field_is_missed_by_its_name() {
 fn a_misspelt_field_is_refused_with_the_known_ones() {
     let error = with_line("level =", "levle = \"info\"").error();
     assert!(error.contains("log.levle") && error.contains("known are: level"), "{error}");
+    assert!(error.contains("did you mean `level`?"), "{error}");
+    // One that must be there is told as missing, with what stands there instead.
+    let error = with_line("directory =", "directroy = \"data\"").error();
+    assert!(error.contains("`storage.directory` is missing") && error.contains("Is `directroy`"), "{error}");
+    let error = with_line("directory =", "").error();
+    assert!(!error.contains("slip"), "{error}");
     let error = with_line("[log]", "[lgo]").error();
     assert!(error.contains("`lgo`"), "{error}");
 }

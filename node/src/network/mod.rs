@@ -188,6 +188,7 @@ impl Network {
             file: self.directory.join(NETWORK_FILE),
             field: "customers".into(),
             help: SEED_HELP,
+            misspelt: None,
         };
         Ok(ClientSeed(Secret::load(self.seed_file.as_ref().ok_or_else(missing)?, Readers::Owner)?.0))
     }

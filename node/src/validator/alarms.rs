@@ -16,7 +16,7 @@ use std::time::Duration;
 use engine::types::ValidatorIndex;
 use engine::wire::BEHIND_MAX;
 use engine::wire::answers::{AlarmAnswer, AlarmKind, Severity};
-use net::{Identity, Metrics, PeerNetwork};
+use net::{Identity, PeerNetwork};
 
 use super::certificate::{DAY, WARNED_DAYS};
 use super::shared::Shared;
@@ -61,7 +61,8 @@ struct Seen {
     needs: Option<String>,
     stream_lost: bool,
     votes_forgotten: bool,
-    clones: u64,
+    /// How often a second process with the identity of a validator was met, by that validator.
+    clones: BTreeMap<u16, u64>,
     free: Option<u64>,
     memory: Option<Memory>,
     rotten: u64,
@@ -78,8 +79,8 @@ struct Past {
     missing: BTreeMap<u16, Duration>,
     /// The committed height, and since when it is that, or nothing waits.
     committed: (u64, Duration),
-    /// How often another process was seen, and when it was more for the last time.
-    clones: (u64, Option<Duration>),
+    /// How often a second process with the identity of a validator was met, and when it was more for the last time.
+    clones: BTreeMap<u16, (u64, Duration)>,
 }
 
 /// Something that is wrong.
@@ -90,6 +91,7 @@ impl Past {
     fn judge(&mut self, seen: &Seen) -> Vec<Finding> {
         let mut found = Vec::new();
         self.judge_peers(seen, &mut found);
+        self.judge_clones(seen, &mut found);
         let mut say = |kind, severity, words: String| found.push(((kind, None), (severity, words)));
         if seen.committed != self.committed.0 || seen.pending == 0 {
             self.committed = (seen.committed, seen.now);
@@ -121,16 +123,6 @@ impl Past {
         if seen.votes_forgotten {
             let words = "it may have forgotten what it voted for, and does not vote";
             say(AlarmKind::VotesForgotten, Severity::Critical, words.to_owned());
-        }
-        if seen.clones > self.clones.0 {
-            self.clones = (seen.clones, Some(seen.now));
-        }
-        if self.clones.1.is_some_and(|at| seen.now < at + CLONE_TOLD) {
-            let words = format!(
-                "two processes use one identity, this validator's or a peer's (the log names it); seen {} times",
-                seen.clones
-            );
-            say(AlarmKind::ClonedIdentity, Severity::Critical, words);
         }
         match seen.free {
             Some(free) if free < ROOM_LOW_BYTES => {
@@ -219,6 +211,24 @@ impl Past {
             found.push(((AlarmKind::PeerUnreachable, Some(ValidatorIndex(of))), (Severity::Warning, words)));
         }
     }
+
+    /// An identity that two processes use, for as long as [`CLONE_TOLD`] after the second one was met last.
+    fn judge_clones(&mut self, seen: &Seen, found: &mut Vec<Finding>) {
+        for (of, times) in &seen.clones {
+            let known = self.clones.entry(*of).or_insert((0, seen.now));
+            if *times > known.0 {
+                *known = (*times, seen.now);
+            }
+            if seen.now < known.1 + CLONE_TOLD {
+                let whose = if *of == seen.me { " (this one)" } else { "" };
+                let words = format!(
+                    "two processes use the identity of validator {of}{whose}; the second one was met {times} times"
+                );
+                let about = Some(ValidatorIndex(*of));
+                found.push(((AlarmKind::ClonedIdentity, about), (Severity::Critical, words)));
+            }
+        }
+    }
 }
 
 /// The alarms that there are now. Any thread may read them.
@@ -270,7 +280,7 @@ impl AlarmWatch {
     pub(super) fn look(
         &mut self,
         shared: &Shared,
-        (peers, metrics): (&PeerNetwork, &Metrics),
+        peers: &PeerNetwork,
         (identity, data): (&Identity, &Path),
     ) {
         let is_due = self.calls.is_multiple_of(CALLS_EACH);
@@ -299,7 +309,7 @@ impl AlarmWatch {
             }),
             stream_lost: counters.stream_lost.load(Relaxed) != 0,
             votes_forgotten: counters.votes_forgotten.load(Relaxed) != 0,
-            clones: metrics.duplicate_identities.get(),
+            clones: peers.duplicates(),
             free: free_bytes(data).ok(),
             memory: memory(),
             rotten: counters.rotten.load(Relaxed),

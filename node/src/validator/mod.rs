@@ -59,6 +59,7 @@ mod rules;
 mod scrub;
 mod offenders;
 mod peer_scores;
+mod place;
 mod reader;
 mod recheck;
 mod recover;

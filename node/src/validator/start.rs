@@ -45,6 +45,7 @@ use super::offenders::Offenders;
 use super::ordering::{Certificates, EPOCH_BYTES, OverQuic, SeenVotes, ToCore, VoteLog, Votes};
 use super::orders::{Order, Orders};
 use super::peers::{Sorter, channels};
+use super::place::Place;
 use super::queries::QueryThread;
 use super::questions::{Questions, ReaderEvent};
 use super::reader::{self, Requests};
@@ -103,10 +104,10 @@ pub fn run(mut config: Config, log: &crate::log::Log) -> anyhow::Result<()> {
         };
         here.attach(&validator.reception);
         service::ready("running");
-        let (mut alarms, metrics) = (AlarmWatch::default(), validator.network.counters());
+        let (mut alarms, place) = (AlarmWatch::default(), Place::of(&config.data));
         let signal = loop {
-            let network = (&validator.knobs.peers, &*metrics);
-            alarms.look(&validator.shared, network, (&config.identity, &config.data));
+            place.check();
+            alarms.look(&validator.shared, &validator.knobs.peers, (&config.identity, &config.data));
             room.look(&config.data);
             certificate.look(&config.identity, || validator.shared.clock.moment().unix_ms / 1_000);
             match orders.next_within(LOOK_EVERY) {
@@ -124,6 +125,7 @@ pub fn run(mut config: Config, log: &crate::log::Log) -> anyhow::Result<()> {
             None => tracing::info!("starting again"),
         }
         left = validator.stop(signal.is_some());
+        place.check();
         if signal.is_some() {
             tracing::info!("stopped; the journal is complete");
             return Ok(());
@@ -366,6 +368,7 @@ impl Validator {
         reader_threads.push(spawn("checkpoints", {
             let (shared, core, files) = (shared.clone(), core.clone(), files.clone());
             let archive = config.archive.clone();
+            checkpoints::tell_archive(archive.as_deref(), genesis.network());
             // A core that is gone is stopping.
             let tell = move |input| drop(core.send(CoreEvent::Input(input)));
             move || files.run(&checkpoint_work, (&busy, &tell), &shared, archive.as_deref())

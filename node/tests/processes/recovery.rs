@@ -1,8 +1,9 @@
 //! kill -9, as a power cut would: of one validator under load, and of all at once.
 
 use crate::testbed::{Testbed, expect, verdicts, wait};
-use engine::types::{Height, Verdict};
+use engine::types::{Height, ValidatorIndex, Verdict};
 use engine::wire::Query;
+use engine::wire::answers::AlarmKind;
 use loadgen::Start;
 use loadgen::progress::Silent;
 use node::network::{Member, Tie, ValidatorProcess};
@@ -260,7 +261,13 @@ fn a_journal_that_is_pruned_has_what_is_needed() {
     let (_, error) = ask(1, "--validator 0 history 1 7 --from 2.0");
     assert!(error.contains("is below what this validator keeps"), "{error}");
     let height = testbed.height(0);
-    (0..4).for_each(|index| testbed.kill(index));
+    // Another one loses everything while it runs. It does not go on with files that nobody would find.
+    fs::rename(members[2].data(), members[2].directory.join("taken")).unwrap();
+    let mut robbed = testbed.processes[2].take().unwrap();
+    wait("it stops by itself", || robbed.check().is_err());
+    let log = fs::read_to_string(members[2].log_file()).unwrap();
+    assert!(log.contains("was deleted, renamed or replaced") && !log.contains("is complete"), "{log}");
+    [0, 1, 3].into_iter().for_each(|index| testbed.kill(index));
     // One without checkpoints says that it cannot go on; with them it does.
     let (files, aside) = (members[0].data().join("checkpoints"), members[0].data().join("aside"));
     fs::rename(&files, &aside).unwrap();
@@ -268,8 +275,6 @@ fn a_journal_that_is_pruned_has_what_is_needed() {
     assert!(error.contains("was pruned, and no checkpoint"), "{error}");
     fs::remove_dir_all(&files).unwrap();
     fs::rename(&aside, &files).unwrap();
-    // Another one has lost everything.
-    fs::remove_dir_all(members[2].data()).unwrap();
     (0..4).for_each(|index| testbed.spawn(index));
     testbed.ready();
     (0..4).for_each(|index| testbed.wait_height(index, height));
@@ -450,6 +455,11 @@ fn two_processes_with_one_identity_are_an_alarm_and_do_not_replace_each_other_en
         report.bytes[name]
     };
     wait("the alarm is counted", || others.iter().all(|index| counted(*index, "duplicate_identities") > 0));
+    let alarm = (AlarmKind::ClonedIdentity, Some(ValidatorIndex(caller as u16)));
+    wait("the alarm names the validator", || {
+        let alarms = testbed.client(others[0]).status().unwrap().value.alarms;
+        alarms.iter().any(|of| (of.alarm, of.about) == alarm)
+    });
     let before: Vec<u64> = others.iter().map(|index| counted(*index, "peer_connected")).collect();
     std::thread::sleep(Duration::from_secs(5));
     for (index, before) in others.iter().zip(before) {

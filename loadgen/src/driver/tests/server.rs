@@ -15,6 +15,7 @@ struct Mind {
     verdict: Box<dyn Fn(u64) -> Option<Verdict> + Send + Sync>,
     received: Mutex<Vec<Packet>>,
     closes_after: AtomicU64,
+    dies_after: AtomicU64,
     height: AtomicU64,
     behind: AtomicU64,
 }
@@ -40,6 +41,7 @@ impl Server {
             verdict: Box::new(verdict),
             received: Mutex::default(),
             closes_after: AtomicU64::new(u64::MAX),
+            dies_after: AtomicU64::new(u64::MAX),
             height: AtomicU64::new(10),
             behind: AtomicU64::new(0),
         });
@@ -64,6 +66,12 @@ impl Server {
     /// Closes the connection after so many packets.
     pub fn closes_after(self, packets: u64) -> Server {
         self.mind.closes_after.store(packets, Ordering::SeqCst);
+        self
+    }
+
+    /// Closes each connection at a question, once it has answered so many.
+    pub fn dies_after(self, questions: u64) -> Server {
+        self.mind.dies_after.store(questions, Ordering::SeqCst);
         self
     }
 
@@ -108,6 +116,7 @@ impl Mind {
                 }
                 self.answer(&client, tag, packets.packets());
             }
+            ClientFrame::Query { .. } if self.is_dead() => return Flow::Close("it dies".into()),
             ClientFrame::Query { id, query: Query::Account { account, .. } } => {
                 let base = 100 + account.0;
                 let body = format!(
@@ -126,6 +135,11 @@ impl Mind {
             ClientFrame::Query { .. } => panic!("the generator asks only for accounts and status"),
         }
         Flow::Continue
+    }
+
+    fn is_dead(&self) -> bool {
+        let one_less = |left: u64| left.checked_sub(1);
+        self.dies_after.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_err()
     }
 
     fn as_of(&self) -> AsOf {

@@ -65,12 +65,11 @@ fn transactions_that_wait_without_a_block_are_told() {
 #[test]
 fn each_other_trouble_is_told_by_itself() {
     type Spoil = fn(&mut Seen);
-    let cases: [(AlarmKind, Spoil); 10] = [
+    let cases: [(AlarmKind, Spoil); 9] = [
         (AlarmKind::Lagging, |seen| seen.behind = Some(BEHIND_MAX + 1)),
         (AlarmKind::CannotCatchUp, |seen| seen.needs = Some("height 7".to_owned())),
         (AlarmKind::StreamLost, |seen| seen.stream_lost = true),
         (AlarmKind::VotesForgotten, |seen| seen.votes_forgotten = true),
-        (AlarmKind::ClonedIdentity, |seen| seen.clones = 1),
         (AlarmKind::DiskFills, |seen| seen.free = Some(ROOM_LOW_BYTES - 1)),
         (AlarmKind::MemoryLow, |seen| seen.memory = Some(Memory { available: 1 << 20, of: 1 << 30 })),
         (AlarmKind::DiskRots, |seen| seen.rotten = 1),
@@ -90,11 +89,19 @@ fn each_other_trouble_is_told_by_itself() {
 #[test]
 fn another_process_with_this_identity_is_told_of_for_a_while() {
     let mut past = Past::default();
-    let seen = |seconds: u64, clones| Seen { now: Duration::from_secs(100 + seconds), clones, ..calm() };
-    assert_eq!(past.judge(&seen(0, 2)).len(), 1);
-    assert_eq!(past.judge(&seen(299, 2)).len(), 1);
-    assert_eq!(past.judge(&seen(300, 2)).len(), 0);
-    assert_eq!(past.judge(&seen(301, 3)).len(), 1);
+    let met = |seconds: u64, clones: &[(u16, u64)]| Seen {
+        now: Duration::from_secs(100 + seconds),
+        clones: clones.iter().copied().collect(),
+        ..calm()
+    };
+    let of = |index| (AlarmKind::ClonedIdentity, Some(ValidatorIndex(index)));
+    let mut told = |seen: Seen| past.judge(&seen).into_iter().map(|(what, _)| what).collect::<Vec<_>>();
+    assert_eq!(told(met(0, &[(2, 2)])), [of(2)]);
+    assert_eq!(told(met(200, &[(0, 1), (2, 2)])), [of(0), of(2)], "of this validator, too");
+    assert_eq!(told(met(299, &[(0, 1), (2, 2)])), [of(0), of(2)]);
+    assert_eq!(told(met(300, &[(0, 1), (2, 2)])), [of(0)]);
+    assert_eq!(told(met(500, &[(0, 1), (2, 2)])), []);
+    assert_eq!(told(met(501, &[(0, 1), (2, 3)])), [of(2)], "it is there again");
 }
 
 #[test]

@@ -21,6 +21,19 @@ pub(super) struct Bound<'a> {
     pub needed: u64,
 }
 
+/// Says at a start that the archive which the configuration names has nothing of this network yet.
+pub fn tell_archive(archive: Option<&Path>, network: &Digest) {
+    let Some(archive) = archive.filter(|archive| Archive::reaches(archive, network) == Height(0)) else {
+        return;
+    };
+    let archive = archive.display();
+    tracing::warn!(
+        "there is no archive of this network in {archive}, which the field archive in the section [storage] names: nothing \
+         of the journal is released before it is archived there, while the disk has room. If the name is right, see that \
+         `millrace archive --follow` runs"
+    );
+}
+
 impl Bound<'_> {
     /// A plan of this retention, bounded by what the archive has, with words where that makes a difference.
     pub fn apply(

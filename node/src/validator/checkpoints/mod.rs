@@ -35,6 +35,7 @@ use engine::types::{Digest, Height};
 use net::LogLimit;
 
 use self::archived::Bound;
+pub use self::archived::tell_archive;
 pub use self::fetched::WHOLE;
 use self::fetched::{Fetching, Outcome};
 pub use self::pace::{PIECE_BYTES, Pace};
@@ -82,7 +83,13 @@ impl Directory {
     /// # Errors
     /// It cannot be made or written.
     pub fn open(path: &Path, network: Digest, validator: [u8; PUBLIC_KEY_BYTES]) -> anyhow::Result<Self> {
-        fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+        fs::create_dir_all(path).with_context(|| match path.exists() && !path.is_dir() {
+            true => format!(
+                "{}: this is no directory, and the checkpoints of this validator belong into one of that name: move it away",
+                path.display()
+            ),
+            false => format!("cannot make {}", path.display()),
+        })?;
         for unfinished in [UNFINISHED, fetched::COMING].map(|name| path.join(name)) {
             if unfinished.exists() {
                 remove_file(&unfinished)
