@@ -28,6 +28,8 @@ mod driver;
 pub mod progress;
 pub mod outcome;
 pub mod report;
+pub mod statistics;
+pub mod saturation;
 
 pub use driver::run;
 pub use plan::{ChainLoad, Endpoint, LoadError, LoadPlan, Rate, Share, Start, Traffic};

@@ -329,16 +329,16 @@ pub fn parse_reference(bytes: &[u8; 12]) -> (usize, u64) {
     (lane as usize, number)
 }
 
-/// SplitMix64: small, seeded, and good enough to choose clients.
+/// SplitMix64 (Steele, Lea and Flood, 2014): small, seeded, and good enough to choose clients.
 #[derive(Debug, Clone)]
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    fn new(seed: u64) -> Dice {
+    pub(crate) fn new(seed: u64) -> Dice {
         Dice(seed)
     }
 
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

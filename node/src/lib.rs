@@ -24,6 +24,7 @@ pub mod archive;
 pub mod backup;
 pub mod verify;
 pub mod bench;
+pub mod compare;
 pub mod demo;
 pub mod kernels;
 pub mod cli;

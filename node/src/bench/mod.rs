@@ -36,7 +36,7 @@ mod targets;
 mod testbed;
 mod watch;
 
-use interrupt::Interrupt;
+pub(crate) use interrupt::Interrupt;
 use targets::LoadTarget;
 pub(crate) use testbed::Testbed;
 use watch::{Sampler, Watcher, Window};
@@ -158,7 +158,7 @@ fn backends<'a>(of: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// Refuses what does not go together or takes more chains, before anything is made.
-fn check(args: &BenchArgs) -> Result<(), LoadError> {
+pub(crate) fn check(args: &BenchArgs) -> Result<(), LoadError> {
     args.workload.traffic().check(args.data_bytes, (args.linked, args.opened), args.cross_chain)?;
     let problem = match (args.workload, args.chains) {
         (Workload::Mixed, 1) => "--workload mixed takes chains of two kinds; add --chains 2",
@@ -274,7 +274,8 @@ fn load_plan(args: &LoadArgs, network: &Network) -> Result<LoadPlan> {
     Ok(plan)
 }
 
-fn random_seed() -> Result<u64> {
+/// A seed that nobody has chosen.
+pub(crate) fn random_seed() -> Result<u64> {
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(std::io::Error::other).context("the system gives no randomness")?;
     Ok(u64::from_le_bytes(seed))

@@ -31,8 +31,8 @@ use crate::reservations::ReserveError;
 use crate::transfer::{FileError, PaymentsError, TransferError};
 use crate::verify::{ArchiveText, Audit, CheckpointFile, Map, Text, VerifyError};
 use crate::{
-    accounts, archive, attestations, bench, demo, device, doors, kernels, proofs, query, reservations,
-    transfer, validator, verify,
+    accounts, archive, attestations, bench, compare, demo, device, doors, kernels, proofs, query,
+    reservations, transfer, validator, verify,
 };
 
 /// Does what was typed; `false` where something that was to be checked does not hold.
@@ -42,6 +42,7 @@ use crate::{
 pub fn run(cli: Cli) -> Result<bool> {
     match cli.command {
         Command::Bench(args) => bench::bench(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Node(args) => node(&args),
         Command::DeviceChild { software } => device::work(software).map(|()| true),

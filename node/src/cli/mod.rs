@@ -13,8 +13,6 @@ use clap::{Args, Parser, Subcommand};
 use engine::types::{RULES_FIRST, RULES_LAST};
 use engine::wire::{PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST};
 
-use crate::kernels::KernelBackend;
-
 mod account;
 mod alarm;
 mod archive;
@@ -22,9 +20,11 @@ mod backup;
 mod attest;
 mod bench;
 mod choices;
+mod compare;
 mod commands;
 mod chain;
 mod gateway;
+mod kernels;
 mod keys;
 mod pay;
 mod network;
@@ -51,10 +51,12 @@ pub use chain::{
 pub use choices::{Storage, Verify};
 pub use commands::{exit_code, reasons, run};
 pub(crate) use commands::{genesis_beside, genesis_file_beside, progress_bar};
+pub use compare::{CompareArgs, Figure};
 pub use gateway::{
     GatewayArgs, ListTokensArgs, MonitorArgs, NewTokenArgs, RevokeTokenArgs, Scoped, SupportArgs,
     TokenCommand, TopArgs,
 };
+pub use kernels::KernelsCommand;
 pub use keys::{DeriveKeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs, ProtectionArgs, ShowKeyArgs};
 pub use output::OutputError;
 pub(crate) use output::{Output, write_new};
@@ -132,6 +134,7 @@ impl Cli {
     pub fn takes_signals(&self) -> bool {
         match &self.command {
             Command::Bench(_)
+            | Command::Compare(_)
             | Command::Demo(_)
             | Command::Load(_)
             | Command::Node(_)
@@ -151,6 +154,7 @@ impl Cli {
 #[allow(missing_docs, reason = "the text of each argument struct is the manual; one here would replace it")]
 pub enum Command {
     Bench(BenchArgs),
+    Compare(CompareArgs),
     Demo(DemoArgs),
     Node(NodeArgs),
     #[command(subcommand)]
@@ -600,59 +604,6 @@ pub struct VerifyArgs {
     /// Write the report, or the map, as JSON; "-" prints it instead of the text.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-}
-
-/// Check and measure the cryptographic kernels on this machine.
-#[derive(Debug, Clone, Subcommand)]
-#[command(after_help = EXIT_CODES)]
-pub enum KernelsCommand {
-    /// Run signature vectors through every backend of this machine.
-    ///
-    /// One JSON object a line: {"key": hex, "msg": hex, "sig": hex, "expect": true
-    /// | false | null}. With null there is no expectation, but all backends must
-    /// still agree. Exit code 1 if any backend answers otherwise.
-    ///
-    /// A GPU with a Vulkan driver is one more backend. A software device, such as
-    /// Mesa's lavapipe, is used only with --backend gpu.
-    #[command(verbatim_doc_comment)]
-    Check {
-        /// The vectors.
-        #[arg(value_name = "FILE.jsonl")]
-        file: PathBuf,
-        /// Only this backend: portable, avx2, avx512 or gpu.
-        #[arg(long, value_name = "NAME", value_parser = KernelBackend::named)]
-        backend: Option<KernelBackend>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Nanoseconds per operation of every backend of this machine.
-    ///
-    /// Takes about half a minute. "-": this backend does not implement the operation.
-    /// The hashes have columns of their own backends as well, such as sha-ni. A GPU
-    /// with a Vulkan driver takes another half minute; a software device is measured
-    /// only with --backend gpu.
-    ///
-    /// With --crossover it measures signatures alone, from 64 a batch up to
-    /// --batch-max, on the CPU and on the GPU (also a software one), from bytes in
-    /// memory to verdicts in memory. It prints the curve, says from which size on the
-    /// GPU is faster, and writes crossover.csv and crossover.svg into the directory.
-    #[command(verbatim_doc_comment)]
-    Bench {
-        /// Only this backend: portable, avx2, avx512 or gpu.
-        #[arg(long, value_name = "NAME", value_parser = KernelBackend::named)]
-        backend: Option<KernelBackend>,
-        /// Print JSON, when all is measured.
-        #[arg(long)]
-        json: bool,
-        /// Measure where the GPU overtakes the CPU; write the curve into this directory.
-        #[arg(long, value_name = "DIR", conflicts_with = "backend")]
-        crossover: Option<PathBuf>,
-        /// The largest batch of the curve.
-        #[arg(long, value_name = "N", default_value_t = 65_536, requires = "crossover",
-              value_parser = clap::value_parser!(u32).range(64..=1 << 20))]
-        batch_max: u32,
-    },
 }
 
 /// K of N administrators.

@@ -100,7 +100,9 @@ fn is_result(path: &Path) -> io::Result<bool> {
     let bytes = std::fs::read(path)?;
     let value: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
     let has = |field: &str| value.as_ref().is_some_and(|value| value.get(field).is_some());
-    Ok(bytes.is_empty() || (has("schema") && has("committed")) || (has("directory") && has("state_root")))
+    Ok(bytes.is_empty()
+        || (has("schema") && (has("committed") || has("ratios")))
+        || (has("directory") && has("state_root")))
 }
 
 /// Writes a new file, whole or not at all.

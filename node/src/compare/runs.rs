@@ -1,0 +1,162 @@
+//! One run of one side: a `bench` in a process of its own.
+
+use std::fmt;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{self, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Parser as _;
+use rustix::process::{Pid, kill_process};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::bench::{self, Interrupt};
+use crate::cli::{Cli, Command};
+
+/// How often it is looked whether a run has ended.
+const POLL: Duration = Duration::from_millis(50);
+/// Lines of a run that has failed that are shown.
+const LAST_LINES: usize = 12;
+/// Options of `bench` that say where the result goes: they are set here.
+const TAKEN: [&str; 2] = ["--json", "--report"];
+
+/// The `bench` of a side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Program {
+    executable: PathBuf,
+    options: Vec<String>,
+}
+
+impl Program {
+    /// Reads a side: a path, options, or both, as a shell would split them; then what both sides have in common.
+    pub(super) fn parse(words: &str, common: &[String]) -> Result<Self> {
+        let words = shlex::split(words).with_context(|| format!("a quote is not closed in {words:?}"))?;
+        let (executable, options) = match words.split_first() {
+            Some((first, options)) if !first.starts_with('-') => (PathBuf::from(first), options),
+            _ => (std::env::current_exe().context("this executable has no path any more")?, &words[..]),
+        };
+        ensure!(executable.is_file(), "{}: there is no such executable", executable.display());
+        let options: Vec<String> = common.iter().chain(options).cloned().collect();
+        if !words.first().is_some_and(|first| !first.starts_with('-')) {
+            check(&options)?;
+        }
+        for option in &options {
+            let name = option.split('=').next().unwrap_or_default();
+            ensure!(!TAKEN.contains(&name), "{name} is set for every run: leave it out");
+        }
+        Ok(Self { executable, options })
+    }
+
+    /// Runs it to its end, or until a signal comes: then it is asked to stop, and cleans up by itself.
+    ///
+    /// # Errors
+    /// It cannot be started, or fails: then its last lines are in the error.
+    pub(super) fn run(&self, interrupt: &Interrupt) -> Result<Run> {
+        let mut child = process::Command::new(&self.executable)
+            .arg("bench")
+            .args(&self.options)
+            .args(["--json", "-"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.executable.display()))?;
+        let (result, said) = (gather(child.stdout.take())?, gather(child.stderr.take())?);
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if interrupt.signal().is_some() {
+                let of = Pid::from_child(&child);
+                kill_process(of, rustix::process::Signal::TERM).context("cannot stop the run")?;
+                bail!("stopped by a signal");
+            }
+            std::thread::sleep(POLL);
+        };
+        if !status.success() {
+            let said = said.join().unwrap_or_default();
+            let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+            bail!("{self}: {status}\n{}", lines[lines.len().saturating_sub(LAST_LINES)..].join("\n"));
+        }
+        let result = result.join().unwrap_or_default();
+        Run::of(&serde_json::from_str(&result).context("its result is no JSON")?)
+    }
+}
+
+/// Whether this executable's own `bench` takes these options: better to know before the first run than at the second.
+fn check(options: &[String]) -> Result<()> {
+    let words = ["millrace", "bench"].into_iter().chain(options.iter().map(String::as_str));
+    let cli = Cli::try_parse_from(words).map_err(|error| anyhow::anyhow!("{}", error.render()))?;
+    let Command::Bench(args) = cli.command else { bail!("these are no options of `bench`") };
+    Ok(bench::check(&args)?)
+}
+
+/// Reads what a process prints, so that it never waits for its reader.
+fn gather(pipe: Option<impl Read + Send + 'static>) -> Result<JoinHandle<String>> {
+    let mut pipe = pipe.context("the run has no output")?;
+    let read = move || {
+        let mut bytes = Vec::new();
+        // What was read before an error is what there is.
+        let _ = pipe.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    std::thread::Builder::new().name("run".into()).spawn(read).context("cannot start a thread")
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bench", crate::cli::quoted(&self.executable))?;
+        self.options.iter().try_for_each(|option| write!(f, " {}", crate::cli::quoted(option)))
+    }
+}
+
+/// The figures of a run. They are read by name, so that the `millrace` of a side may be of another version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Run {
+    /// Committed transactions a second.
+    pub tps_committed: f64,
+    /// Median latency.
+    pub latency_us_p50: f64,
+    /// 99th percentile of the latency.
+    pub latency_us_p99: f64,
+    /// CPU time for each transaction and validator.
+    pub cpu_us_per_tx_per_validator: f64,
+    /// The commit that was built, if the build knows it.
+    pub commit: Option<String>,
+}
+
+impl Run {
+    /// # Errors
+    /// It lacks a figure, or its audit does not hold.
+    pub(super) fn of(report: &Value) -> Result<Self> {
+        let figure = |place: &str| {
+            let value = report.pointer(place).and_then(Value::as_f64);
+            value.with_context(|| format!("its result has no figure {place}"))
+        };
+        ensure!(report.pointer("/audit/ok") == Some(&Value::Bool(true)), "its audit does not hold");
+        Ok(Self {
+            tps_committed: figure("/tps/committed")?,
+            latency_us_p50: figure("/latency_us/p50")?,
+            latency_us_p99: figure("/latency_us/p99")?,
+            cpu_us_per_tx_per_validator: figure("/cpu_us_per_tx_per_validator")?,
+            commit: report.pointer("/build/commit").and_then(Value::as_str).map(str::to_owned),
+        })
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |us: f64| us / 1_000.0;
+        write!(
+            f,
+            "{:>9.0}/s  p50 {:>5.0} ms  p99 {:>5.0} ms  {:>6.2} us CPU",
+            self.tps_committed,
+            ms(self.latency_us_p50),
+            ms(self.latency_us_p99),
+            self.cpu_us_per_tx_per_validator
+        )
+    }
+}
