@@ -31,7 +31,7 @@ use crate::reservations::ReserveError;
 use crate::transfer::{FileError, PaymentsError, TransferError};
 use crate::verify::{ArchiveText, Audit, CheckpointFile, Map, Text, VerifyError};
 use crate::{
-    accounts, archive, attestations, bench, demo, device, doors, kernels, proofs, query, reservations,
+    accounts, archive, attestations, bench, demo, device, doors, kernels, proofs, query, reservations, sink,
     transfer, validator, verify,
 };
 
@@ -45,6 +45,7 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Demo(args) => demo::demo(&args),
         Command::Node(args) => node(&args),
         Command::DeviceChild { software } => device::work(software).map(|()| true),
+        Command::Sink(args) => sink::serve(&args).map(|()| true),
         Command::Network(NetworkCommand::Init(args)) => network::init(&args),
         Command::Network(NetworkCommand::Up(args)) => network::up(&args),
         Command::Network(NetworkCommand::Down(args)) => network::down(&args),
