@@ -21,6 +21,7 @@
 mod clock;
 mod handshake;
 mod lanes;
+mod steal;
 
 use crate::controller::{Controller, Tuning};
 use crate::outcome::{EndedEarly, Generator, LoadOutcome};
@@ -37,6 +38,7 @@ use lanes::Lanes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use steal::CpuTimes;
 use tokio::time::MissedTickBehavior;
 
 /// How often the controller decides and the observer is shown something.
@@ -170,12 +172,13 @@ impl Run<'_> {
 
         self.lanes.session().open_window(opens, plan.seconds);
         self.lateness = Lateness::default();
-        let cpu = thread_cpu();
+        let (cpu, machine) = (thread_cpu(), CpuTimes::now());
         self.observer.phase(&Phase::Measuring { seconds: plan.seconds });
         self.load(closes, Until::Instant(controller.as_mut())).await?;
         let starved = self.lanes.session().starved() || self.held_down;
         self.observer.phase(&Phase::Draining);
         let cpu = cpu.zip(thread_cpu()).map(|(before, after)| after.saturating_sub(before));
+        let steal_share = machine.zip(CpuTimes::now()).map(|(before, after)| after.stolen_since(&before));
         match &self.ended_early {
             None => self.drain().await,
             Some(why) => self.cut_short(&why.clone()),
@@ -186,6 +189,7 @@ impl Run<'_> {
             cpu,
             starved,
             late_share: self.lateness.share(),
+            steal_share,
             rate_found: controller.map(|_| rate),
         };
         Ok(LoadOutcome::new(session, pool, generator, lost, self.ended_early.take()))

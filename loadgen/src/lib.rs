@@ -6,7 +6,8 @@
 //!                                                                     │ due frames
 //!   controller ─ rate ─> schedule ─ intended times ─> session <──── driver <══ QUIC ══> validators
 //!                                                      │     notices
-//!                                                      └──> outcome ──> report (JSON, table, page), audit trail
+//!                                                      └──> outcome ──> validity ──> report (JSON, table, page)
+//!                                                              └─────> audit trail
 //! ```
 //!
 //! The rooms stand in the order in which a transaction of a client walks through them. Only `driver`
@@ -27,6 +28,8 @@ pub mod session;
 mod driver;
 pub mod progress;
 pub mod outcome;
+pub mod ceiling;
+pub mod validity;
 pub mod report;
 pub mod statistics;
 pub mod saturation;

@@ -27,6 +27,9 @@ pub struct Generator {
     pub starved: bool,
     /// Share of the ticks of the window that came more than 20 ms late.
     pub late_share: f64,
+    /// Share of the machine's CPU time in the window that its hypervisor gave to others; `None` where the kernel does
+    /// not tell.
+    pub steal_share: Option<f64>,
     /// The rate at which the load resumed after the search, if there was one.
     pub rate_found: Option<f64>,
 }
@@ -153,6 +156,21 @@ impl LoadOutcome {
     /// Committed transactions a second, counted by arrival inside the window.
     pub fn committed_tps(&self) -> f64 {
         self.tally().committed as f64 / self.window().length()
+    }
+
+    /// How late the transactions of the window left.
+    pub fn send_delay(&self) -> Latency {
+        self.window().sends.delay()
+    }
+
+    /// The share of the offered ones that left more than 10 ms after their intended sends, or never.
+    pub fn late_sends(&self) -> f64 {
+        self.window().sends.late_share(self.tally().offered)
+    }
+
+    /// Transactions a second that left while the window was open.
+    pub fn sent_tps(&self) -> f64 {
+        self.window().sends.left() as f64 / self.window().length()
     }
 
     /// CPU of the generator for each transaction committed in the window.

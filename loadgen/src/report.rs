@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   LoadOutcome ─┐
-//!   validators' counters, audit (from the node) ─┴─> BenchReport ──> JSON | table | directory (page, JSON, CSV)
+//!   validity, validators' counters, audit (from the node) ─┴─> BenchReport ──> JSON | text | directory (page, JSON, CSV)
 //! ```
 //!
 //! The JSON is an interface: the fields of schema 1 keep their names and meanings, and new ones may be
@@ -17,6 +17,7 @@ pub use table::Style;
 
 use crate::outcome::{Latency, LoadOutcome, LostConnection};
 use crate::session::SecondRow;
+use crate::validity::Validity;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -195,6 +196,12 @@ pub struct GeneratorFigures {
     pub late_share: f64,
     /// Whether the signed packets ran out.
     pub starved: bool,
+    /// How late the transactions of the window left, in microseconds from their intended sends.
+    #[serde(default)]
+    pub send_delay_us: Latency,
+    /// Share of the machine's CPU time in the window that its hypervisor gave to others.
+    #[serde(default)]
+    pub steal_share: Option<f64>,
     /// The rate at which the load resumed after the search.
     pub rate_found: Option<f64>,
     /// Commits that came after their time-out.
@@ -210,6 +217,9 @@ pub struct GeneratorFigures {
 pub struct BenchReport {
     /// The version of this format: [`SCHEMA`].
     pub schema: u32,
+    /// Whether its figures may be relied on.
+    #[serde(default)]
+    pub validity: Validity,
     /// Where it ran.
     pub machine: Machine,
     /// The version and the commit that ran.
@@ -293,6 +303,8 @@ impl BenchReport {
             generator: GeneratorFigures {
                 late_share: outcome.generator.late_share,
                 starved: outcome.generator.starved,
+                send_delay_us: outcome.send_delay(),
+                steal_share: outcome.generator.steal_share,
                 rate_found: outcome.generator.rate_found,
                 late_commits: outcome.late_commits(),
                 strange_notices: outcome.strange_notices(),
@@ -313,8 +325,13 @@ impl BenchReport {
         text
     }
 
+    /// What is printed for a person: whether the run is valid, and then the table.
+    pub fn text(&self, style: Style) -> String {
+        format!("{}\n{}", self.validity.line(), self.table(style))
+    }
+
     /// The table for a person.
-    pub fn table(&self, style: Style) -> String {
+    fn table(&self, style: Style) -> String {
         table::render(self, style)
     }
 

@@ -15,9 +15,11 @@
 //! `offered == accepted + rejected + timed_out` for the window once everything is settled.
 
 mod meter;
+mod sends;
 mod window;
 
 pub use meter::SecondRow;
+pub use sends::{SEND_LATE_US, Sends};
 pub use window::{Tally, Window};
 
 use crate::controller::Interval;
@@ -166,6 +168,20 @@ impl Session {
         }
         self.next_tag[lane] = last;
         first..last
+    }
+
+    /// The transport has taken transactions of a lane, for the first time.
+    pub fn left(&mut self, lane: usize, tags: Range<u64>, now_us: u64) {
+        let Some(window) = &mut self.window else { return };
+        if window.contains(now_us) {
+            window.sends.in_window(tags.end - tags.start);
+        }
+        for tag in tags {
+            let intended = self.intended_us[tag as usize * self.config.lanes + lane];
+            if window.contains(intended) {
+                window.sends.of_window(now_us.saturating_sub(intended));
+            }
+        }
     }
 
     /// The connection of a lane was lost and is there again: what has no verdict is to be offered once more, in these

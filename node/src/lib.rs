@@ -23,6 +23,7 @@ pub mod proofs;
 pub mod archive;
 pub mod backup;
 pub mod verify;
+pub mod sink;
 pub mod bench;
 pub mod compare;
 pub mod demo;

@@ -48,8 +48,8 @@ fn main() -> anyhow::Result<()> {
     }
     std::fs::create_dir_all(&arguments.results)?;
     println!(
-        "{:<12} {:>12} {:>10} {:>10} {:>12}",
-        "scenario", "committed/s", "p50 ms", "p99 ms", "CPU µs/tx"
+        "{:<12} {:>12} {:>10} {:>10} {:>12}  {}",
+        "scenario", "committed/s", "p50 ms", "p99 ms", "CPU µs/tx", "validity"
     );
     for scenario in chosen {
         let report = run(scenario, &millrace, &arguments.results)?;
@@ -81,11 +81,12 @@ fn run(scenario: &Scenario, millrace: &Path, results: &Path) -> anyhow::Result<B
 
 fn row(name: &str, report: &BenchReport) -> String {
     format!(
-        "{name:<12} {:>12.0} {:>10.1} {:>10.1} {:>12.2}{}",
+        "{name:<12} {:>12.0} {:>10.1} {:>10.1} {:>12.2}  {}{}",
         report.tps.committed,
         report.latency_us.p50 as f64 / 1e3,
         report.latency_us.p99 as f64 / 1e3,
         report.cpu_us_per_tx_per_validator,
+        report.validity.verdict,
         if report.generator_saturated { "  (generator saturated)" } else { "" },
     )
 }

@@ -199,13 +199,14 @@ impl Shared {
         }
     }
 
-    fn due(&self, lane: usize) -> Option<Range<u64>> {
+    /// What a lane is to send next, and whether it is sent for the first time.
+    fn due(&self, lane: usize) -> Option<(Range<u64>, bool)> {
         if let Some(again) = self.retries.borrow_mut()[lane].pop() {
-            return Some(again);
+            return Some((again, false));
         }
         let most = self.pool.borrow().sizes().within(FRAME_PACKETS);
         let numbers = self.session.borrow_mut().take_due(lane, most);
-        (!numbers.is_empty()).then_some(numbers)
+        (!numbers.is_empty()).then_some((numbers, true))
     }
 }
 
@@ -246,13 +247,16 @@ async fn serve(shared: Rc<Shared>, lane: usize, mut link: Connection) {
 /// Sends what is due until that fails; why.
 async fn send(shared: &Shared, lane: usize, mut sender: Sender) -> String {
     loop {
-        let Some(numbers) = shared.due(lane) else {
+        let Some((numbers, is_first)) = shared.due(lane) else {
             shared.wake[lane].notified().await;
             continue;
         };
-        let slabs: Vec<_> = shared.pool.borrow().slabs(lane, numbers).collect();
+        let slabs: Vec<_> = shared.pool.borrow().slabs(lane, numbers.clone()).collect();
         if let Err(error) = sender.submit(slabs).await {
             return error.to_string();
+        }
+        if is_first {
+            shared.session.borrow_mut().left(lane, numbers, shared.clock.now_us());
         }
     }
 }

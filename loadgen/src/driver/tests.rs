@@ -56,6 +56,9 @@ fn everything_that_is_acknowledged_is_in_the_figures_and_in_the_trail() {
     assert!(outcome.latency().p50 > 0 && outcome.latency().max < 10_000_000);
     assert_eq!(outcome.strange_notices(), 0);
     assert!(outcome.lost.is_empty());
+    // Each send of the window has its delay, whatever it was.
+    assert!(outcome.send_delay().max > 0 && outcome.sent_tps() > 0.0);
+    assert!((0.0..=1.0).contains(&outcome.late_sends()), "{}", outcome.late_sends());
     let received: Vec<_> = servers.iter().flat_map(|s| s.received()).collect();
     // The warm-up is acknowledged too, and the network is held to it as well.
     assert!(received.len() >= 3_500, "{}", received.len());

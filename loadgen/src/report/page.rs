@@ -1,6 +1,7 @@
 //! The page of `--report`: one file, no script, nothing fetched; two drawings and the numbers.
 
 use super::{BenchReport, Style, duration, grouped};
+use crate::validity::Verdict;
 use std::fmt::Write;
 
 const WIDTH: f64 = 860.0;
@@ -44,6 +45,12 @@ pub(super) fn render(report: &BenchReport) -> String {
         let (p50, p99) = (duration(stage.p50), duration(stage.p99));
         let _ = write!(stages, "<tr><td>{name}</td><td>{p50}</td><td>{p99}</td></tr>");
     }
+    let judged = match report.validity.verdict {
+        Verdict::Valid => "ok",
+        Verdict::Invalid => "bad",
+        Verdict::NotJudged => "",
+    };
+    let validity = escape(&report.validity.line());
     let (class, verdict) = if report.audit.ok {
         ("ok", "The audit holds: nothing that clients were told is committed is lost.")
     } else {
@@ -56,7 +63,8 @@ pub(super) fn render(report: &BenchReport) -> String {
     };
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>millrace bench</title>\
-         <style>{CSS}</style></head><body>\n<h1>millrace bench</h1>\n\
+         <style>{CSS}</style></head><body>\n<p class=\"{judged}\"><strong>{validity}</strong></p>\n\
+         <h1>millrace bench</h1>\n\
          <p><span class=\"big\">{}</span> transactions committed a second, 99 in a hundred within {}</p>\n\
          <p class=\"{class}\">{verdict}</p>{limit}\n\
          <h2>Throughput</h2>\n{throughput}\n<h2>Latency, from the intended send</h2>\n{latency}\n\

@@ -1,6 +1,7 @@
 //! The table at the end of a benchmark: one screen, one column of boxes, the answer first.
 
 use super::{BenchReport, duration, grouped};
+use crate::validity::{Finding, Verdict};
 
 /// How the table may look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +79,7 @@ pub(super) fn render(report: &BenchReport, style: Style) -> String {
     let mut table = Table { style, text: String::new() };
     table.edge('╭', "millrace bench", '╮');
     head(&mut table, report);
+    validity(&mut table, report);
     rates(&mut table, report);
     latency(&mut table, report);
     stages(&mut table, report);
@@ -112,6 +114,34 @@ fn head(table: &mut Table, report: &BenchReport) {
     let memory = machine.memory_bytes as f64 / (1u64 << 30) as f64;
     let cores = plural(machine.cores, "core");
     table.line(Ink::Dim, &format!("{} · {cores} · {memory:.0} GiB · {}", machine.cpu, machine.system));
+}
+
+fn validity(table: &mut Table, report: &BenchReport) {
+    let validity = &report.validity;
+    table.section("validity");
+    let ink = match validity.verdict {
+        Verdict::Valid => Ink::Good,
+        Verdict::Invalid => Ink::Bad,
+        Verdict::NotJudged => Ink::Bold,
+    };
+    let estimate = if validity.estimate { ", an estimate: the rate was found, not configured" } else { "" };
+    table.line(ink, &format!("{}{estimate}", validity.verdict));
+    for rule in &validity.rules {
+        let (ink, mark) = match rule.finding {
+            Finding::Holds => (Ink::None, '✔'),
+            Finding::Fails => (Ink::Bad, '✘'),
+            Finding::NotJudged => (Ink::Bold, '?'),
+            Finding::DoesNotApply => (Ink::Dim, '–'),
+        };
+        table.line(ink, &format!("{mark} {}", rule.says));
+    }
+    let Some(ceiling) = validity.ceiling else { return };
+    let more = if ceiling.at_least { " or more" } else { "" };
+    let cpu = |us: Option<f64>| us.map_or("unknown".into(), |us| format!("{us:.2} µs"));
+    let (generator, sink) = (cpu(ceiling.generator_cpu_us_per_tx), cpu(ceiling.sink_cpu_us_per_tx));
+    let tps = grouped(ceiling.tps.round() as u64);
+    table.line(Ink::Dim, &format!("ceiling {tps} a second{more}; it bounds the generator only"));
+    table.line(Ink::Dim, &format!("CPU at the ceiling: {generator} the generator, {sink} the null sink"));
 }
 
 fn rates(table: &mut Table, report: &BenchReport) {

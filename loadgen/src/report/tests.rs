@@ -1,6 +1,8 @@
 use super::{Audit, BenchReport, StageLatency, Style, duration, grouped, named};
+use crate::ceiling::Ceiling;
 use crate::outcome::LostConnection;
 use crate::session::SecondRow;
+use crate::validity::{Finding, Judged, Rule, Validity, Verdict};
 use engine::types::Refusal;
 use serde_json::Value;
 
@@ -19,10 +21,73 @@ fn sample() -> BenchReport {
     report.seconds = [70_000, 90_000, 0]
         .map(|committed| SecondRow { committed, latency_us_p50: 5, ..SecondRow::default() })
         .to_vec();
+    report.validity = invalid();
     report.audit.signatures_verified_per_validator = vec![5, 6, 7, 8];
     report.lost_connections =
         vec![LostConnection { lane: 2, reason: "gone".into(), times: 1, came_back: false }];
     report
+}
+
+fn invalid() -> Validity {
+    let rule = |rule, finding, measured, says: &str| Judged {
+        rule,
+        finding,
+        measured,
+        bar: Some(0.01),
+        says: says.into(),
+    };
+    let ceiling = Ceiling { tps: 700_000.0, generator_cpu_us_per_tx: Some(1.2), ..Ceiling::default() };
+    Validity {
+        verdict: Verdict::Invalid,
+        estimate: true,
+        rules: vec![
+            rule(Rule::LateSends, Finding::Fails, Some(0.12), "12 % of the sends over 10 ms late <&>"),
+            rule(Rule::Steal, Finding::NotJudged, None, "nobody knows"),
+        ],
+        ceiling: Some(ceiling),
+        file_system: Some("ext4".into()),
+    }
+}
+
+#[test]
+fn validity_is_the_first_line_of_the_text_and_of_the_page_and_an_object_of_the_json() {
+    let report = sample();
+    let line = "INVALID, AN ESTIMATE (the rate was found, not configured): 12 % of the sends over 10 ms";
+    for style in [Style::Plain, Style::Colour] {
+        let text = report.text(style);
+        assert!(text.starts_with(line), "{text}");
+        for says in [
+            "✘ 12 % of the sends",
+            "? nobody knows",
+            "ceiling 700,000 a second",
+            "1.20 µs the generator, unknown the null sink",
+        ] {
+            assert!(text.contains(says), "{says}: {text}");
+        }
+    }
+    let page = super::page::render(&report);
+    let (_, body) = page.split_once("<body>").unwrap();
+    assert!(body.trim_start().starts_with(&format!("<p class=\"bad\"><strong>{line}")), "{body}");
+    assert!(!body.contains("<&>"), "{body}");
+    let value: Value = serde_json::from_str(&report.to_json()).unwrap();
+    assert_eq!(value["validity"]["verdict"], "invalid");
+    assert_eq!(value["validity"]["rules"][0]["rule"], "late_sends");
+    assert_eq!(value["validity"]["rules"][0]["finding"], "fails");
+    assert_eq!(value["validity"]["rules"][0]["measured"], 0.12);
+    assert_eq!(value["validity"]["ceiling"]["tps"], 700_000.0);
+    assert!(value["validity"]["ceiling"]["sink_cpu_us_per_tx"].is_null(), "not measured is not zero");
+}
+
+#[test]
+fn a_report_of_before_there_was_validity_is_not_judged() {
+    let mut value = serde_json::to_value(sample()).unwrap();
+    value.as_object_mut().unwrap().remove("validity");
+    let generator = value["generator"].as_object_mut().unwrap();
+    generator.remove("send_delay_us");
+    generator.remove("steal_share");
+    let report = serde_json::from_value::<BenchReport>(value).unwrap();
+    assert_eq!(report.validity.verdict, Verdict::NotJudged);
+    assert!(report.text(Style::Plain).starts_with("NOT JUDGED: no rule was looked at\n"));
 }
 
 #[test]

@@ -260,3 +260,35 @@ fn a_window_that_ends_early_counts_what_it_had() {
         assert_eq!((tally.offered, tally.accepted, tally.timed_out), (offered, 10, timed_out));
     }
 }
+
+#[test]
+fn a_send_is_late_from_its_intended_instant_and_one_that_never_left_is_late_too() {
+    let mut session = session(2, 100, SECOND);
+    let mut schedule = Schedule::new(0, 100.0);
+    session.schedule(&mut schedule, SECOND - 1); // numbers 0..=99, one in 10 ms
+    let warm_up = session.take_due(0, u64::MAX);
+    session.open_window(SECOND, 1);
+    // What was meant to leave before the window is not judged; that it left in the window is counted.
+    session.left(0, warm_up, SECOND + 1);
+    assert_eq!(session.window().unwrap().sends.left(), 50);
+    session.schedule(&mut schedule, 2 * SECOND - 1); // numbers 100..=199
+    let all = [0, 1].map(|lane| session.take_due(lane, u64::MAX));
+    // Lane 1 takes nothing of the last window but its first ten.
+    let from = |lane: usize, tag: u64| SECOND + (2 * tag + lane as u64 - 100) * 10_000;
+    for tag in 50..100 {
+        session.left(0, tag..tag + 1, from(0, tag) + 10_000 + u64::from(tag >= 90));
+    }
+    for tag in 50..59 {
+        session.left(1, tag..tag + 1, from(1, tag));
+    }
+    session.left(1, 59..60, 2 * SECOND);
+    assert_eq!((all[0].end, all[1].end), (100, 100));
+    let window = session.window().unwrap();
+    // In time: 40 of lane 0 at 10 ms, and 9 of lane 1. Ten are 1 us too late, one is much too late, 40 have never left.
+    assert_eq!(window.tally.offered, 100);
+    assert!((window.sends.late_share(window.tally.offered) - 0.51).abs() < 1e-9);
+    assert_eq!(window.sends.left(), 50 + 50 + 9, "one left after the end");
+    let delay = window.sends.delay();
+    // Number 119 was meant to leave at 1.19 s.
+    assert!((9_990..=10_010).contains(&delay.p50) && (809_000..=811_000).contains(&delay.max), "{delay:?}");
+}

@@ -11,6 +11,7 @@
 //! The latency of what never committed is recorded as the time-out: a quick refusal must not look like
 //! a quick commit.
 
+use super::sends::Sends;
 use engine::types::{Outcome, Refusal, Verdict};
 use hdrhistogram::Histogram;
 
@@ -55,12 +56,21 @@ pub struct Window {
     ended_us: Option<u64>,
     /// The counts so far.
     pub tally: Tally,
+    /// How late they left.
+    pub sends: Sends,
     latency_us: Histogram<u64>,
 }
 
 impl Window {
     pub(super) fn new(start_us: u64, seconds: u64) -> Window {
-        Window { start_us, seconds, ended_us: None, tally: Tally::default(), latency_us: new_histogram() }
+        Window {
+            start_us,
+            seconds,
+            ended_us: None,
+            tally: Tally::default(),
+            sends: Sends::default(),
+            latency_us: new_histogram(),
+        }
     }
 
     /// When it begins.

@@ -1,8 +1,8 @@
 //! `millrace bench`: a network, its load, its audit, and a table.
 //!
 //! ```text
-//! init ── start N processes ── load (sign, search, warm up, measure) ── settle ── stop ── audit the files ── report
-//!                                 └ counters and CPU when the window opens and closes
+//! init ── conditions: the disk, the generator's ceiling ── start N processes ── load ── settle ── stop ── audit ── report
+//!                  load: sign, search, warm up, measure (counters and CPU when the window opens and closes)
 //! ```
 //!
 //! Invariants: no process and no temporary directory outlives the benchmark; the verdict comes from the files on
@@ -20,6 +20,7 @@ use loadgen::progress::{Live, Observer, Phase, Terminal};
 use loadgen::report::{
     BenchConfig, BenchReport, Build, BytesPerTx, Machine, Stages, Style, ValidatorFigures,
 };
+use loadgen::validity::Validity;
 use loadgen::{ChainLoad, Endpoint, LoadError, LoadPlan, Start};
 
 use engine::limits::{ACCOUNTS_MAX, ROWS_MAX};
@@ -30,12 +31,15 @@ use crate::config::ConfigError;
 use crate::network::{ACCOUNT_BALANCE, ChainDraft, InitOptions, Network};
 
 mod check;
+mod conditions;
+mod durability;
 mod figures;
 mod interrupt;
 mod targets;
 mod testbed;
 mod watch;
 
+use conditions::{Conditions, check_memory};
 pub(crate) use interrupt::Interrupt;
 use targets::LoadTarget;
 pub(crate) use testbed::Testbed;
@@ -65,8 +69,6 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     if args.keep || args.data.is_some() {
         eprintln!("the network is in {}", testbed.network.directory.display());
     }
-    testbed.start()?;
-
     let plan = LoadPlan {
         traffic: args.workload.traffic(),
         data_bytes: args.data_bytes,
@@ -82,11 +84,19 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
             Start::Fresh,
         )?
     };
+    let directory = testbed.network.directory.clone();
+    let conditions = Conditions::look(&plan, args.ceiling, Some(&directory), &testbed.interrupt);
+    if testbed.interrupt.signal().is_some() {
+        testbed.clear();
+        testbed.interrupt.end_if_asked();
+    }
+    testbed.start()?;
     let sampler = Sampler::connect(&testbed.network, testbed.pids())?;
     let mut watcher = Watcher::start(sampler, testbed.interrupt.clone())?;
     let outcome = loadgen::run(&plan, &mut watcher);
     if testbed.interrupt.signal().is_some() {
-        return interrupted(&mut testbed, outcome, args);
+        let judge = |outcome: &LoadOutcome| conditions.judge(outcome, plan.rate);
+        return interrupted(&mut testbed, outcome, args, judge);
     }
     let mut dead = testbed.take_dead();
     let outcome = match outcome {
@@ -108,6 +118,7 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     let storage = last.iter().map(|sample| sample.counters.storage.as_str());
     let config = bench_config(args, backends(storage));
     let mut report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
+    report.validity = conditions.judge(&outcome, plan.rate);
     fill(&mut report, &outcome, &window);
     let total = |name| last.iter().map(|sample| sample.total(name)).collect();
     let verified = (total("signatures_verified"), total("signatures_by_device"));
@@ -121,9 +132,11 @@ fn interrupted(
     testbed: &mut Testbed,
     outcome: Result<LoadOutcome, LoadError>,
     args: &BenchArgs,
+    judge: impl FnOnce(&LoadOutcome) -> Validity,
 ) -> Result<bool> {
     match outcome {
         Ok(outcome) => {
+            println!("{}", judge(&outcome).line());
             print_load(&outcome, &bench_config(args, String::new()), &LoadTarget::all(&testbed.network));
             println!("  not audited: the files were not looked at");
         }
@@ -159,6 +172,7 @@ fn backends<'a>(of: impl Iterator<Item = &'a str>) -> String {
 
 /// Refuses what does not go together or takes more chains, before anything is made.
 pub(crate) fn check(args: &BenchArgs) -> Result<(), LoadError> {
+    check_memory(args.rate, args.seconds.saturating_add(args.warm_up))?;
     args.workload.traffic().check(args.data_bytes, (args.linked, args.opened), args.cross_chain)?;
     let problem = match (args.workload, args.chains) {
         (Workload::Mixed, 1) => "--workload mixed takes chains of two kinds; add --chains 2",
@@ -204,6 +218,7 @@ fn workload(workload: Workload, payments: u16) -> &'static str {
 /// The network is not there, or the load could not be run.
 pub fn load(args: &LoadArgs) -> Result<bool> {
     let json = args.json.as_deref().map(Output::open).transpose()?;
+    check_memory(args.rate, args.seconds.saturating_add(args.warm_up))?;
     let network = Network::load(&args.network)?;
     let mut plan = load_plan(args, &network)?;
     plan.check()?;
@@ -211,6 +226,8 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
     let interrupt = Interrupt::watch(|| {})?;
     let (lanes, storage) = targets::answering(&network, args.validators.as_deref())?;
     plan.endpoints = endpoints(&lanes);
+    let conditions = Conditions::look(&plan, args.ceiling, None, &interrupt);
+    interrupt.end_if_asked();
     let mut watcher = Watched { terminal: Terminal::new(), interrupt: interrupt.clone() };
     let outcome = loadgen::run(&plan, &mut watcher);
     if let Err(LoadError::Cancelled) = &outcome {
@@ -231,9 +248,11 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
         storage,
         verify: String::new(),
     };
-    let report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
+    let mut report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
+    report.validity = conditions.judge(&outcome, plan.rate);
     let is_printed = json.as_ref().is_some_and(Output::is_stdout);
     if !is_printed {
+        println!("{}", report.validity.line());
         print_load(&outcome, &report.config, &lanes);
     }
     json.map(|json| json.write(&report.to_json())).transpose()?;
@@ -411,7 +430,7 @@ fn prepare_report_directory(directory: &Path) -> Result<()> {
 
 fn present(report: &BenchReport, json: Option<Output>, directory: Option<&Path>) -> Result<()> {
     if !json.as_ref().is_some_and(Output::is_stdout) {
-        print!("{}", report.table(Style::of_stdout()));
+        print!("{}", report.text(Style::of_stdout()));
     }
     json.map(|json| json.write(&report.to_json())).transpose()?;
     if let Some(directory) = directory {

@@ -32,7 +32,7 @@ use crate::transfer::{FileError, PaymentsError, TransferError};
 use crate::verify::{ArchiveText, Audit, CheckpointFile, Map, Text, VerifyError};
 use crate::{
     accounts, archive, attestations, bench, compare, demo, device, doors, kernels, proofs, query,
-    reservations, transfer, validator, verify,
+    reservations, sink, transfer, validator, verify,
 };
 
 /// Does what was typed; `false` where something that was to be checked does not hold.
@@ -46,6 +46,7 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Demo(args) => demo::demo(&args),
         Command::Node(args) => node(&args),
         Command::DeviceChild { software } => device::work(software).map(|()| true),
+        Command::Sink(args) => sink::serve(&args).map(|()| true),
         Command::Network(NetworkCommand::Init(args)) => network::init(&args),
         Command::Network(NetworkCommand::Up(args)) => network::up(&args),
         Command::Network(NetworkCommand::Down(args)) => network::down(&args),

@@ -47,7 +47,7 @@ impl Host for Here {
             let present = reception.upgrade().ok_or_else(gone)?;
             let (events, listen) = events();
             let neighbour = Neighbour { id, events };
-            let welcome = present.welcome(neighbour.clone());
+            let welcome = present.greet_here(neighbour.clone());
             Ok(Talk { speak: Box::new(Mouth { reception, neighbour }), listen: Box::new(listen), welcome })
         })
     }

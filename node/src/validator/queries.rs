@@ -31,12 +31,13 @@ use net::PeerNetwork;
 use serde::Serialize;
 
 use super::checkpoints::CheckpointTaker;
-use super::clients::{Demand, Question, Resubmitted};
+use super::clients::{Demand, Resubmitted};
 use super::committed::{self, Found, Stored};
 use super::counters::Counters;
 use super::questions::{Next, Questions, ReaderEvent};
 use super::report::Report;
 use super::search::{Search, Unanswered};
+use super::sessions::Question;
 use super::shared::Shared;
 use super::storage::why_portable;
 

@@ -7,18 +7,18 @@ use engine::ingress::Submission;
 use engine::mempool::Mempools;
 use engine::replica::{BlockIndex, Boot, Boots, Checkpoint, Epochs, Held, Hints, JournalReader, Retention};
 use engine::store::Log;
-use engine::types::{Genesis, PacketRun, Refusal, ValidatorIndex, Verdict};
-use engine::wire::{Notice, Standing};
+use engine::types::{Genesis, Refusal, ValidatorIndex, Verdict};
+use engine::wire::Standing;
 
 use super::alarms::Board;
 use super::catch_up::CatchUp;
 use super::checking::Checking;
-use super::clients::Clients;
 use super::clock::Clock;
 use super::counters::Counters;
 use super::damage::Damage;
 use super::rules::ProposedRules;
 use super::scrub;
+use super::sessions::{Clients, verdicts};
 
 /// Shared by all threads of one validator.
 pub struct Shared {
@@ -110,14 +110,7 @@ impl Shared {
 
     /// Tells a client that its submission was refused whole.
     pub fn turn_away(&self, submission: &Submission, refusal: Refusal) {
-        let verdict = Verdict::Refused(refusal);
-        let mut tag = submission.tag;
-        let notice = |run: PacketRun<'_>| {
-            let of_first = tag;
-            tag += run.packets().len() as u64;
-            Notice { tag: of_first, verdict }
-        };
-        let notices: Vec<Notice> = submission.packets.runs().map(notice).collect();
+        let notices = verdicts(submission.tag, &submission.packets, Verdict::Refused(refusal));
         self.counters.refuse(refusal.name(), notices.len() as u64);
         self.clients.notify(submission.connection, notices);
     }

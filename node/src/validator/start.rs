@@ -30,7 +30,7 @@ use super::catch_up::CatchUp;
 use super::certificate::CertificateReport;
 use super::checking::{Checking, equip};
 use super::checkpoints::{self, CheckpointTaker, CheckpointWork, ServedStates};
-use super::clients::{Clients, Demand, Reception};
+use super::clients::{Demand, Reception};
 use super::clock::Clock;
 use super::core::{Begin, Core, Wiring};
 use super::counters::Counters;
@@ -58,6 +58,7 @@ use super::rules::ProposedRules;
 use super::scrub::{self, Asking, Scrubber};
 use super::seat::Seat;
 use super::service;
+use super::sessions::{self, Clients};
 use super::shared::Shared;
 use super::storage;
 use super::verifier::VerifyThread;
@@ -66,6 +67,7 @@ use crate::device::Record;
 
 mod settings;
 
+pub(crate) use settings::client_settings;
 pub(super) use settings::{ingress_bytes, tuning};
 use settings::{network_settings, options, replica_settings, vote_options};
 
@@ -314,8 +316,11 @@ impl Validator {
         let reception = Arc::new(Reception { shared: shared.clone(), ingress, questions: questions.clone() });
         let for_neighbour = Arc::downgrade(&reception);
         let settings = network_settings(config, &seat, (peer_sockets, client_sockets), channels);
-        let network =
-            Network::start(settings, move |event| sorter.take(event), move |event| reception.take(event))?;
+        let network = Network::start(
+            settings,
+            move |event| sorter.take(event),
+            move |event| sessions::take(&*reception, event),
+        )?;
         let peers = network.peers().expect("the settings have a port for peers");
         let knobs = Knobs {
             shared: shared.clone(),

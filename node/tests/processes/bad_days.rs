@@ -257,7 +257,7 @@ fn a_full_stdout_and_a_reader_that_goes_end_a_command_in_order() {
         "millrace network down net > /dev/full",
         "millrace network down net --json > /dev/full",
         "millrace verify net/validator-0 2>&1 > /dev/full",
-        "millrace bench --validators 1 --accounts 100 --seconds 1 --warm-up 0 --rate 100 > /dev/full",
+        "millrace bench --validators 1 --accounts 100 --seconds 1 --warm-up 0 --rate 100 --ceiling 0 > /dev/full",
     ] {
         let output = shell(directory.path(), line);
         let (code, error) = (output.status.code(), text(&output.stderr) + &text(&output.stdout));

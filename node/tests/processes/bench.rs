@@ -8,7 +8,8 @@ use crate::testbed::{MILLRACE, expect, wait};
 use engine::wire::Query;
 use node::validator::counters::CountersReport;
 
-const SMALL: [&str; 8] = ["bench", "--accounts", "400", "--rate", "500", "--warm-up", "1", "--seconds"];
+const SMALL: [&str; 10] =
+    ["bench", "--accounts", "400", "--rate", "500", "--warm-up", "1", "--ceiling", "0", "--seconds"];
 
 #[test]
 fn a_small_bench_holds_and_reports() {
@@ -16,7 +17,8 @@ fn a_small_bench_holds_and_reports() {
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let (json, report, data) = (path("result.json"), path("report"), path("data"));
     let more = ["2", "--json", &json, "--report", &report, "--data", &data];
-    let arguments: Vec<&str> = SMALL.into_iter().chain(more).collect();
+    let with_ceiling = SMALL.map(|argument| if argument == "0" { "1" } else { argument });
+    let arguments: Vec<&str> = with_ceiling.into_iter().chain(more).collect();
     let (out, _) = expect(0, &arguments);
     assert!(out.contains("nothing that clients were told is committed is lost"), "{out}");
     let result: serde_json::Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
@@ -32,7 +34,21 @@ fn a_small_bench_holds_and_reports() {
     {
         assert!(result.pointer(figure).unwrap().as_f64().unwrap() > 0.0, "{figure}: {result}");
     }
-    assert!(Path::new(&report).join("report.html").exists());
+    let validity = &result["validity"];
+    let rules = validity["rules"].as_array().unwrap().iter().map(|rule| rule["rule"].as_str().unwrap());
+    let all = ["late_sends", "offered", "ceiling", "steal", "file_system", "sync"];
+    assert_eq!(rules.collect::<Vec<_>>(), all, "{result}");
+    let (tps, sync) = (&validity["ceiling"]["tps"], &validity["rules"][5]["measured"]);
+    // Beyond the rate of the run: the rules would say so if it were not.
+    assert!(tps.as_f64().unwrap() > 500.0 && sync.as_f64().unwrap() > 0.0, "{result}");
+    for figure in ["/validity/ceiling/sink_cpu_us_per_tx", "/generator/send_delay_us/max"] {
+        assert!(result.pointer(figure).unwrap().as_f64().unwrap() > 0.0, "{figure}: {result}");
+    }
+    // Everything was measured; what a busy machine makes of it is not for a test to say.
+    let verdict = if validity["verdict"] == "valid" { "VALID: " } else { "INVALID: " };
+    let page = fs::read_to_string(Path::new(&report).join("report.html")).unwrap();
+    assert!(out.starts_with(verdict), "{out}");
+    assert!(page.split_once("<strong>").unwrap().1.starts_with(verdict), "{page}");
     let verify = format!("{data}/validator-3/data");
     expect(0, &["verify", &verify]);
 }
@@ -57,8 +73,12 @@ fn a_bench_over_chains_that_pay_each_other_holds_and_a_payment_is_followed_throu
     assert!(audit["crossed"].as_u64().unwrap() > 200, "{audit}");
 
     expect(0, &["network", "up", &data]);
+    assert_eq!(result["validity"]["rules"][2]["finding"], "not_judged", "without a ceiling: {result}");
+    assert_ne!(result["validity"]["verdict"], "valid", "{result}");
     let load = ["load", "--network", &data, "--rate", "100", "--seconds", "1", "--cross-chain", "100"];
-    let (said, _) = expect(0, &load);
+    let (said, words) = expect(0, &[&load[..], &["--ceiling", "1"]].concat());
+    assert!(said.starts_with("NOT JUDGED: ") || said.starts_with("INVALID: "), "{said}");
+    assert!(words.contains("the generator's ceiling: "), "{words}");
     let (_, id) = said.trim_end().rsplit_once(' ').unwrap();
     let (trail, _) = expect(0, &["query", "--network", &data, "transaction", id]);
     expect(0, &["network", "down", &data]);

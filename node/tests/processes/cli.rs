@@ -104,6 +104,9 @@ fn wrong_usage_exits_with_2() {
     for arguments in wrong {
         expect(2, arguments);
     }
+    // More than any machine has room to sign for.
+    let beyond = ["bench", "--rate", "10000000", "--seconds", "86400"];
+    assert!(expect(2, &beyond).1.contains("GiB are free: lower --rate"));
     let (_, words) = expect(2, &["bench", "--cross-chain", "5"]);
     assert!(words.contains("--chains 2"), "{words}");
 }

@@ -35,17 +35,22 @@ pub(in crate::validator) fn network_settings(
             peers: seat.peers(config),
             channels,
         }),
-        clients: Some(ClientSettings {
-            sockets: client_sockets,
-            connections_max: CLIENTS_MAX,
-            admission: net::Admission::default(),
-            inbound_frame_bytes_max: CLIENT_FRAME_BYTES_MAX,
-            outbound_frame_bytes_max: SERVER_FRAME_BYTES_MAX,
-            inbound_bytes: 8 << 20,
-            queue_bytes: (8 << 20).max(2 * SERVER_FRAME_BYTES_MAX),
-            queue_bytes_total: CLIENT_QUEUES_BYTES_MAX,
-            stalled_after: CLIENT_STALL,
-        }),
+        clients: Some(client_settings(client_sockets)),
+    }
+}
+
+/// The bounds of a port for clients, the same for a validator and for a null sink.
+pub(crate) fn client_settings(sockets: Vec<std::net::UdpSocket>) -> ClientSettings {
+    ClientSettings {
+        sockets,
+        connections_max: CLIENTS_MAX,
+        admission: net::Admission::default(),
+        inbound_frame_bytes_max: CLIENT_FRAME_BYTES_MAX,
+        outbound_frame_bytes_max: SERVER_FRAME_BYTES_MAX,
+        inbound_bytes: 8 << 20,
+        queue_bytes: (8 << 20).max(2 * SERVER_FRAME_BYTES_MAX),
+        queue_bytes_total: CLIENT_QUEUES_BYTES_MAX,
+        stalled_after: CLIENT_STALL,
     }
 }
 
