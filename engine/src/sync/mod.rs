@@ -358,7 +358,7 @@ impl CatchUp {
     }
 
     /// The next trusted peer, in turns, that says that it has committed some heights and keeps them, and speaks this
-    /// version or a later one; one that is slow only where there is no other.
+    /// version or a later one; where all of them are slow, one of those that were late least often.
     pub fn peer_with(
         &mut self,
         heights: RangeInclusive<Height>,
@@ -371,11 +371,14 @@ impl CatchUp {
             can_be_asked && peer.kept_from <= *heights.start() && *heights.end() <= committed
         };
         let able = self.trusted().filter(|(_, peer)| keeps(peer));
-        let able = able.map(|(index, peer)| (now < peer.slow_until, index));
-        let (slow, others): (Vec<_>, Vec<_>) = able.partition(|(is_slow, _)| *is_slow);
+        let able = able.map(|(index, peer)| (now < peer.slow_until, peer.delays, index));
+        let (mut slow, others): (Vec<_>, Vec<_>) = able.partition(|(is_slow, ..)| *is_slow);
+        // One that never answers must not have its turn as often as one that was busy once.
+        let least = slow.iter().map(|(_, delays, _)| *delays).min();
+        slow.retain(|(_, delays, _)| Some(*delays) == least);
         let able = if others.is_empty() { slow } else { others };
         self.turn = self.turn.wrapping_add(1);
-        able.get(self.turn % able.len().max(1)).map(|(_, index)| *index)
+        able.get(self.turn % able.len().max(1)).map(|(.., index)| *index)
     }
 
     /// A reply with blocks. What comes out chains from the head and ends with a certificate, which the caller checks

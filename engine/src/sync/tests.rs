@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::*;
@@ -222,6 +224,28 @@ fn a_reply_nobody_asked_for_is_ignored() {
     let (peer, _) = sync.poll(&progress(10), ms(0)).unwrap();
     let other = if peer == A { B } else { A };
     assert_eq!(sync.reply(other, chain(11, Digest([0; 32]), 1), &progress(10), ms(1)), Ok(vec![]));
+}
+
+#[test]
+fn where_all_are_slow_one_that_never_answers_has_no_turn() {
+    let mut sync = lagging();
+    let asked = |sync: &mut CatchUp, now| -> BTreeSet<ValidatorIndex> {
+        let ask = |_| sync.peer_with(Height(11)..=Height(20), PeerVersion::LAST, now).unwrap();
+        (0..8).map(ask).collect()
+    };
+    assert_eq!(asked(&mut sync, ms(0)), BTreeSet::from([A, B]), "in turns");
+    sync.note_late(A, ms(0));
+    assert_eq!(asked(&mut sync, ms(1)), BTreeSet::from([B]));
+    // The other one was busy once; this one says nothing again and again.
+    (0..3).for_each(|_| sync.note_late(A, ms(1)));
+    sync.note_late(B, ms(1));
+    assert_eq!(asked(&mut sync, ms(2)), BTreeSet::from([B]));
+    (0..3).for_each(|_| sync.note_late(B, ms(2)));
+    assert_eq!(asked(&mut sync, ms(3)), BTreeSet::from([A, B]), "they are equally slow");
+    sync.note_in_time(A);
+    assert_eq!(asked(&mut sync, ms(4)), BTreeSet::from([A]));
+    // A pause ends, however long the other one's is.
+    assert_eq!(asked(&mut sync, ms(3) + 8 * PAUSE_MIN), BTreeSet::from([A, B]));
 }
 
 #[test]
