@@ -14,8 +14,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::LoadOutcome;
+use crate::outcome::Latency;
+use crate::report::BenchReport;
 use crate::session::SecondRow;
+use crate::validity::{Finding, Rule};
 
 /// What a rate must do to hold, and how closely it is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -64,11 +66,13 @@ pub struct Point {
     /// The share of what was offered that was committed, also after the window.
     pub committed_share: f64,
     /// Latency from the intended send.
-    pub latency_us: crate::outcome::Latency,
+    pub latency_us: Latency,
     /// By how many transactions the work that waits has grown in a second.
     pub backlog_growth: f64,
-    /// Whether the generator was late or ran out of signed transactions.
+    /// Whether the generator was late, ran out of signed transactions, or was too near its own ceiling.
     pub generator_is_the_limit: bool,
+    /// Whether the machine was taken away for a while: the point says nothing then.
+    pub is_disturbed: bool,
 }
 
 /// Why a rate does not hold.
@@ -77,6 +81,8 @@ pub struct Point {
 pub enum Broken {
     /// The generator did not offer it. That says nothing about the network.
     NotOffered,
+    /// The machine was taken away for a while. That says nothing about anything.
+    Disturbed,
     /// Too many transactions failed, were refused, or got no answer.
     NotCommitted,
     /// They take too long.
@@ -89,6 +95,7 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotOffered => "the generator did not offer it",
+            Self::Disturbed => "the machine was disturbed",
             Self::NotCommitted => "too few are committed",
             Self::TooSlow => "the p99 is too long",
             Self::BacklogGrows => "the work that waits grows",
@@ -102,17 +109,23 @@ const BACKLOG_GROWTH_MAX: f64 = 0.005;
 impl Point {
     /// What a run at a rate has shown.
     #[must_use]
-    pub fn of(rate: f64, outcome: &LoadOutcome) -> Self {
-        let tally = outcome.tally();
+    pub fn of(rate: f64, report: &BenchReport) -> Self {
+        let fails = |rule| {
+            let mut rules = report.validity.rules.iter();
+            rules.any(|judged| judged.rule == rule && judged.finding == Finding::Fails)
+        };
+        let applied = report.accepted - report.failed.values().sum::<u64>();
         Self {
             rate,
-            seconds: outcome.seconds(),
-            offered: outcome.offered_tps(),
-            committed: outcome.committed_tps(),
-            committed_share: tally.applied() as f64 / tally.offered.max(1) as f64,
-            latency_us: outcome.latency(),
-            backlog_growth: backlog_growth(outcome.rows()),
-            generator_is_the_limit: outcome.generator.saturated(),
+            seconds: report.seconds.len() as u64,
+            offered: report.tps.offered,
+            committed: report.tps.committed,
+            committed_share: applied as f64 / report.offered.max(1) as f64,
+            latency_us: report.latency_us,
+            backlog_growth: backlog_growth(&report.seconds),
+            generator_is_the_limit: report.generator_saturated
+                || [Rule::LateSends, Rule::Offered, Rule::Ceiling].into_iter().any(fails),
+            is_disturbed: fails(Rule::Steal),
         }
     }
 
@@ -122,6 +135,7 @@ impl Point {
         let offered = self.offered >= goal.offered_share_min * self.rate && !self.generator_is_the_limit;
         [
             (!offered, Broken::NotOffered),
+            (self.is_disturbed, Broken::Disturbed),
             (self.committed_share < goal.committed_share_min, Broken::NotCommitted),
             (self.latency_us.p99 > goal.p99_us_max, Broken::TooSlow),
             (self.backlog_growth > BACKLOG_GROWTH_MAX * self.rate, Broken::BacklogGrows),
@@ -193,8 +207,12 @@ pub enum Found {
 
 /// Rates below this are not looked for.
 const RATE_MIN: f64 = 10.0;
+/// Rates above this are not looked for: the most that a load takes.
+const RATE_MAX: f64 = 10_000_000.0;
 /// How often a rate that did not hold for long is lowered.
 const RETREATS_MAX: u32 = 8;
+/// How often in a row a rate is run again because the machine was disturbed.
+const AGAIN_MAX: u32 = 3;
 
 /// A search that is under way.
 #[derive(Debug)]
@@ -210,6 +228,7 @@ pub struct Search {
     held: u32,
     is_holding: bool,
     retreats: u32,
+    disturbed: u32,
     done: Option<Found>,
     points: Vec<Point>,
 }
@@ -220,13 +239,14 @@ impl Search {
     pub fn new(goal: Goal, start: f64) -> Self {
         Self {
             goal,
-            rate: start.max(RATE_MIN),
+            rate: start.clamp(RATE_MIN, RATE_MAX),
             low: None,
             high: None,
             high_is_the_generators: false,
             held: 0,
             is_holding: false,
             retreats: 0,
+            disturbed: 0,
             done: None,
             points: Vec::new(),
         }
@@ -252,6 +272,14 @@ impl Search {
     pub fn tell(&mut self, point: Point) {
         let broken = point.broken(&self.goal);
         self.points.push(point);
+        if broken.contains(&Broken::Disturbed) {
+            self.disturbed += 1;
+            if self.disturbed > AGAIN_MAX {
+                self.done = Some(Found::Unsteady);
+            }
+            return;
+        }
+        self.disturbed = 0;
         if self.is_holding {
             self.tell_hold(&broken);
             return;
@@ -263,7 +291,8 @@ impl Search {
             self.high_is_the_generators = broken == [Broken::NotOffered];
         }
         match (self.low, self.high) {
-            (Some(low), None) => self.rate = 2.0 * low,
+            (Some(low), None) if low >= RATE_MAX => self.done = Some(Found::AtLeast(low)),
+            (Some(low), None) => self.rate = (2.0 * low).min(RATE_MAX),
             (None, Some(high)) if high <= RATE_MIN => self.done = Some(Found::Below(high)),
             (None, Some(high)) => self.rate = (high / 2.0).max(RATE_MIN),
             (Some(low), Some(high)) if high <= self.goal.precision * low => {

@@ -25,7 +25,7 @@ pub mod backup;
 pub mod verify;
 pub mod sink;
 pub mod bench;
-pub mod compare;
+pub mod series;
 pub mod demo;
 pub mod kernels;
 pub mod cli;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::outcome::Latency;
+use crate::validity::{Judged, Validity};
 
 /// What a network that takes so many transactions a second, and a generator that offers so many, come to.
 fn point(rate: f64, takes: f64, offers: f64) -> Point {
@@ -15,6 +15,7 @@ fn point(rate: f64, takes: f64, offers: f64) -> Point {
         latency_us: Latency { p50: p99 / 2, p99, ..Latency::default() },
         backlog_growth: offered - committed,
         generator_is_the_limit: late,
+        is_disturbed: false,
     }
 }
 
@@ -27,6 +28,10 @@ fn search(start: f64, mut run: impl FnMut(Next) -> Point) -> (Found, Search) {
         }
     }
     panic!("a search ends: {:?}", search.points());
+}
+
+fn search_of(run: impl FnMut(Next) -> Point) -> (Found, Search) {
+    search(1_000.0, run)
 }
 
 fn rate_of(next: Next) -> f64 {
@@ -93,6 +98,49 @@ fn what_the_generator_could_not_offer_is_no_saturation() {
 }
 
 #[test]
+fn a_disturbed_run_is_run_again_and_says_nothing() {
+    let mut runs = 0;
+    let (found, search) = search(1_000.0, |next| {
+        runs += 1;
+        // Every third one, whatever else it would show.
+        let is_disturbed = runs % 3 == 0;
+        Point { is_disturbed, ..point(rate_of(next), if is_disturbed { 0.0 } else { 10_000.0 }, f64::MAX) }
+    });
+    let Found::Saturation(rate) = found else { panic!("{found:?}") };
+    assert!((9_700.0..=10_000.0).contains(&rate), "{rate}");
+    assert!(search.points().iter().any(|point| point.is_disturbed));
+    let (found, search) =
+        search_of(|next| Point { is_disturbed: true, ..point(rate_of(next), 1e9, f64::MAX) });
+    assert_eq!((found, search.points().len()), (Found::Unsteady, 4));
+}
+
+#[test]
+fn a_report_becomes_a_point() {
+    let rules = |rule| Validity {
+        rules: vec![Judged { rule, finding: Finding::Fails, measured: None, bar: None, says: String::new() }],
+        ..Validity::default()
+    };
+    let of = |rule| {
+        let report = BenchReport {
+            offered: 1_000,
+            accepted: 999,
+            failed: [("insufficient balance".to_owned(), 9)].into(),
+            seconds: vec![SecondRow::default(); 7],
+            validity: rules(rule),
+            ..BenchReport::default()
+        };
+        Point::of(100.0, &report)
+    };
+    assert_eq!((of(Rule::FileSystem).committed_share, of(Rule::FileSystem).seconds), (0.99, 7));
+    let flags = |rule| (of(rule).generator_is_the_limit, of(rule).is_disturbed);
+    assert_eq!(flags(Rule::FileSystem), (false, false));
+    assert_eq!(flags(Rule::Steal), (false, true));
+    for rule in [Rule::LateSends, Rule::Offered, Rule::Ceiling] {
+        assert_eq!(flags(rule), (true, false), "{rule:?}");
+    }
+}
+
+#[test]
 fn a_network_that_holds_nothing_and_one_that_holds_nothing_for_long_are_said_to_be_so() {
     let (found, _) = search(1_000.0, |next| point(rate_of(next), 0.0, f64::MAX));
     assert!(matches!(found, Found::Below(rate) if rate < 20.0), "{found:?}");
@@ -124,8 +172,9 @@ fn each_rule_is_broken_just_beyond_its_bound_and_not_at_it() {
         assert_eq!(with(at), [], "{rule}");
         assert_eq!(with(beyond), [rule]);
     }
-    let late = Point { generator_is_the_limit: true, ..good };
+    let late = Point { generator_is_the_limit: true, ..good.clone() };
     assert_eq!(late.broken(&goal), [Broken::NotOffered]);
+    assert_eq!(Point { is_disturbed: true, ..good }.broken(&goal), [Broken::Disturbed]);
 }
 
 #[test]

@@ -29,6 +29,7 @@ use engine::types::{ChainKind, Registrar};
 use crate::cli::{BenchArgs, LoadArgs, Output, Rate, Workload, quoted};
 use crate::config::ConfigError;
 use crate::network::{ACCOUNT_BALANCE, ChainDraft, InitOptions, Network};
+use crate::series::saturate;
 
 mod check;
 mod conditions;
@@ -226,30 +227,19 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
     let interrupt = Interrupt::watch(|| {})?;
     let (lanes, storage) = targets::answering(&network, args.validators.as_deref())?;
     plan.endpoints = endpoints(&lanes);
-    let conditions = Conditions::look(&plan, args.ceiling, None, &interrupt);
-    interrupt.end_if_asked();
-    let mut watcher = Watched { terminal: Terminal::new(), interrupt: interrupt.clone() };
-    let outcome = loadgen::run(&plan, &mut watcher);
-    if let Err(LoadError::Cancelled) = &outcome {
-        interrupt.end_if_asked();
+    let offered = Offered { args, plan, lanes: &lanes, storage, interrupt: &interrupt };
+    if args.saturate {
+        return saturate(args.rate, json, &interrupt, |wanted| {
+            let ceiling = if wanted.decides { args.ceiling } else { 0 };
+            let plan = LoadPlan {
+                rate: loadgen::Rate::Fixed(wanted.rate),
+                seconds: wanted.seconds,
+                ..offered.plan.clone()
+            };
+            Ok(offered.run(&plan, ceiling)?.1)
+        });
     }
-    let outcome = outcome?;
-    let config = BenchConfig {
-        validators: lanes.len() as u64,
-        chains: plan.chains.len() as u64,
-        accounts: plan.chains.first().map_or(0, |chain| chain.accounts),
-        seconds: args.seconds,
-        rate: rate_text(args.rate),
-        workload: workload(args.workload, args.linked).into(),
-        cross_chain_percent: f64::from(args.cross_chain),
-        payments: args.linked.into(),
-        opened: if args.workload == Workload::Open { args.opened.into() } else { 0 },
-        data_bytes: args.data_bytes.into(),
-        storage,
-        verify: String::new(),
-    };
-    let mut report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
-    report.validity = conditions.judge(&outcome, plan.rate);
+    let (outcome, report) = offered.run(&offered.plan, args.ceiling)?;
     let is_printed = json.as_ref().is_some_and(Output::is_stdout);
     if !is_printed {
         println!("{}", report.validity.line());
@@ -262,6 +252,51 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
         println!("one of them:  millrace query --network {directory} transaction {id}");
     }
     Ok(is_whole(&outcome))
+}
+
+/// A load of a running network, but for its rate and its length.
+struct Offered<'a> {
+    args: &'a LoadArgs,
+    plan: LoadPlan,
+    lanes: &'a [LoadTarget],
+    /// The backends of the journals.
+    storage: String,
+    interrupt: &'a Interrupt,
+}
+
+impl Offered<'_> {
+    /// Runs a plan of this load, after a look at the generator's own ceiling for so many seconds.
+    fn run(&self, plan: &LoadPlan, ceiling: u64) -> Result<(LoadOutcome, BenchReport)> {
+        let (args, interrupt) = (self.args, self.interrupt);
+        let conditions = Conditions::look(plan, ceiling, None, interrupt);
+        interrupt.end_if_asked();
+        let mut watcher = Watched { terminal: Terminal::new(), interrupt: interrupt.clone() };
+        let outcome = loadgen::run(plan, &mut watcher);
+        if let Err(LoadError::Cancelled) = &outcome {
+            interrupt.end_if_asked();
+        }
+        let outcome = outcome?;
+        let config = BenchConfig {
+            validators: self.lanes.len() as u64,
+            chains: plan.chains.len() as u64,
+            accounts: plan.chains.first().map_or(0, |chain| chain.accounts),
+            seconds: plan.seconds,
+            rate: match plan.rate {
+                loadgen::Rate::Max => rate_text(Rate::Max),
+                loadgen::Rate::Fixed(rate) => rate_text(Rate::Fixed(rate)),
+            },
+            workload: workload(args.workload, args.linked).into(),
+            cross_chain_percent: f64::from(args.cross_chain),
+            payments: args.linked.into(),
+            opened: if args.workload == Workload::Open { args.opened.into() } else { 0 },
+            data_bytes: args.data_bytes.into(),
+            storage: self.storage.clone(),
+            verify: String::new(),
+        };
+        let mut report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
+        report.validity = conditions.judge(&outcome, plan.rate);
+        Ok((outcome, report))
+    }
 }
 
 /// What the load of a running network is asked to do, but for the validators that get it.

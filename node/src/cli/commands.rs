@@ -31,8 +31,8 @@ use crate::reservations::ReserveError;
 use crate::transfer::{FileError, PaymentsError, TransferError};
 use crate::verify::{ArchiveText, Audit, CheckpointFile, Map, Text, VerifyError};
 use crate::{
-    accounts, archive, attestations, bench, compare, demo, device, doors, kernels, proofs, query,
-    reservations, sink, transfer, validator, verify,
+    accounts, archive, attestations, bench, demo, device, doors, kernels, proofs, query, reservations,
+    series, sink, transfer, validator, verify,
 };
 
 /// Does what was typed; `false` where something that was to be checked does not hold.
@@ -41,8 +41,10 @@ use crate::{
 /// Whatever went wrong, with context; [`exit_code`] says what it means to the shell.
 pub fn run(cli: Cli) -> Result<bool> {
     match cli.command {
+        Command::Bench(args) if args.saturate => series::saturate_bench(&args),
+        Command::Bench(args) if args.repeat > 1 => series::repeat(&args),
         Command::Bench(args) => bench::bench(&args),
-        Command::Compare(args) => compare::compare(&args),
+        Command::Compare(args) => series::compare(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Node(args) => node(&args),
         Command::DeviceChild { software } => device::work(software).map(|()| true),

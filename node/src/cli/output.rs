@@ -96,12 +96,15 @@ impl Drop for Output {
 }
 
 /// Whether a file holds what such a file gets, the report of a run or of an audit; or nothing, which nobody loses.
+/// A field that each kind of result has, beside its `schema`.
+const RESULTS: [&str; 4] = ["committed", "ratios", "medians", "points"];
+
 fn is_result(path: &Path) -> io::Result<bool> {
     let bytes = std::fs::read(path)?;
     let value: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
     let has = |field: &str| value.as_ref().is_some_and(|value| value.get(field).is_some());
     Ok(bytes.is_empty()
-        || (has("schema") && (has("committed") || has("ratios")))
+        || (has("schema") && RESULTS.into_iter().any(has))
         || (has("directory") && has("state_root")))
 }
 

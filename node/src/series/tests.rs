@@ -2,8 +2,9 @@ use clap::Parser as _;
 use loadgen::statistics::{Comparison, order};
 use serde_json::{Value, json};
 
-use super::report::{Compared, Runs};
-use super::runs::{Program, Run};
+use super::compare::{Compared, Runs};
+use super::figures::Run;
+use super::program::{Program, without};
 use crate::cli::{Cli, Command, CompareArgs, Figure};
 
 fn args(line: &[&str]) -> Result<CompareArgs, String> {
@@ -50,6 +51,21 @@ fn a_side_is_an_executable_or_options_or_both() {
     ] {
         let error = of(bad).unwrap_err().to_string();
         assert!(error.contains(says), "{bad}: {error}");
+    }
+}
+
+#[test]
+fn options_that_are_set_for_each_run_are_left_out() {
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let set = ["--json", "--data", "--repeat", "--saturate"];
+    for (typed, left) in [
+        ("--repeat 6 --seconds 3", "--seconds 3"),
+        ("--seconds=3 --json=x --data y --keep", "--seconds=3 --keep"),
+        ("--saturate --rate 5", "--rate 5"),
+        ("--json x --repeat=6", ""),
+        ("--set a=b --set json=1", "--set a=b --set json=1"),
+    ] {
+        assert_eq!(without(&words(typed), &set), words(left), "{typed}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! One run of one side: a `bench` in a process of its own.
+//! One run: a `bench` in a process of its own.
 
 use std::fmt;
 use std::io::Read;
@@ -10,7 +10,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser as _;
 use rustix::process::{Pid, kill_process};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::bench::{self, Interrupt};
@@ -20,10 +19,10 @@ use crate::cli::{Cli, Command};
 const POLL: Duration = Duration::from_millis(50);
 /// Lines of a run that has failed that are shown.
 const LAST_LINES: usize = 12;
-/// Options of `bench` that say where the result goes: they are set here.
-const TAKEN: [&str; 2] = ["--json", "--report"];
+/// Options of `bench` that a series sets for each run, or that make a series.
+const TAKEN: [&str; 4] = ["--json", "--report", "--repeat", "--saturate"];
 
-/// The `bench` of a side.
+/// A `bench` with its options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Program {
     executable: PathBuf,
@@ -50,11 +49,27 @@ impl Program {
         Ok(Self { executable, options })
     }
 
-    /// Runs it to its end, or until a signal comes: then it is asked to stop, and cleans up by itself.
+    /// The `bench` that this process was asked for on its command line, without the options that are set for each run.
+    pub(super) fn this(set: &[&str]) -> Result<Self> {
+        let executable = std::env::current_exe().context("this executable has no path any more")?;
+        let words: Vec<String> = std::env::args().skip_while(|word| word != "bench").skip(1).collect();
+        Ok(Self { executable, options: without(&words, set) })
+    }
+
+    /// The same with more options.
+    #[must_use]
+    pub(super) fn with(&self, more: impl IntoIterator<Item = String>) -> Self {
+        let mut with = self.clone();
+        with.options.extend(more);
+        with
+    }
+
+    /// Runs it to its end, or until a signal comes: then it is asked to stop, and cleans up by itself. What it measured
+    /// is returned as it was written, for a `millrace` of another version may have other fields.
     ///
     /// # Errors
     /// It cannot be started, or fails: then its last lines are in the error.
-    pub(super) fn run(&self, interrupt: &Interrupt) -> Result<Run> {
+    pub(super) fn run(&self, interrupt: &Interrupt) -> Result<Value> {
         let mut child = process::Command::new(&self.executable)
             .arg("bench")
             .args(&self.options)
@@ -82,7 +97,7 @@ impl Program {
             bail!("{self}: {status}\n{}", lines[lines.len().saturating_sub(LAST_LINES)..].join("\n"));
         }
         let result = result.join().unwrap_or_default();
-        Run::of(&serde_json::from_str(&result).context("its result is no JSON")?)
+        serde_json::from_str(&result).context("its result is no JSON")
     }
 }
 
@@ -92,6 +107,20 @@ fn check(options: &[String]) -> Result<()> {
     let cli = Cli::try_parse_from(words).map_err(|error| anyhow::anyhow!("{}", error.render()))?;
     let Command::Bench(args) = cli.command else { bail!("these are no options of `bench`") };
     Ok(bench::check(&args)?)
+}
+
+/// Options without those that are set for each run. Of these `--saturate` alone has no value.
+pub(super) fn without(words: &[String], set: &[&str]) -> Vec<String> {
+    let (mut left, mut words) = (Vec::new(), words.iter());
+    while let Some(word) = words.next() {
+        match word.split_once('=') {
+            Some((name, _)) if set.contains(&name) => {}
+            None if word == "--saturate" && set.contains(&"--saturate") => {}
+            None if set.contains(&word.as_str()) => drop(words.next()),
+            _ => left.push(word.clone()),
+        }
+    }
+    left
 }
 
 /// Reads what a process prints, so that it never waits for its reader.
@@ -110,53 +139,5 @@ impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bench", crate::cli::quoted(&self.executable))?;
         self.options.iter().try_for_each(|option| write!(f, " {}", crate::cli::quoted(option)))
-    }
-}
-
-/// The figures of a run. They are read by name, so that the `millrace` of a side may be of another version.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Run {
-    /// Committed transactions a second.
-    pub tps_committed: f64,
-    /// Median latency.
-    pub latency_us_p50: f64,
-    /// 99th percentile of the latency.
-    pub latency_us_p99: f64,
-    /// CPU time for each transaction and validator.
-    pub cpu_us_per_tx_per_validator: f64,
-    /// The commit that was built, if the build knows it.
-    pub commit: Option<String>,
-}
-
-impl Run {
-    /// # Errors
-    /// It lacks a figure, or its audit does not hold.
-    pub(super) fn of(report: &Value) -> Result<Self> {
-        let figure = |place: &str| {
-            let value = report.pointer(place).and_then(Value::as_f64);
-            value.with_context(|| format!("its result has no figure {place}"))
-        };
-        ensure!(report.pointer("/audit/ok") == Some(&Value::Bool(true)), "its audit does not hold");
-        Ok(Self {
-            tps_committed: figure("/tps/committed")?,
-            latency_us_p50: figure("/latency_us/p50")?,
-            latency_us_p99: figure("/latency_us/p99")?,
-            cpu_us_per_tx_per_validator: figure("/cpu_us_per_tx_per_validator")?,
-            commit: report.pointer("/build/commit").and_then(Value::as_str).map(str::to_owned),
-        })
-    }
-}
-
-impl fmt::Display for Run {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = |us: f64| us / 1_000.0;
-        write!(
-            f,
-            "{:>9.0}/s  p50 {:>5.0} ms  p99 {:>5.0} ms  {:>6.2} us CPU",
-            self.tps_committed,
-            ms(self.latency_us_p50),
-            ms(self.latency_us_p99),
-            self.cpu_us_per_tx_per_validator
-        )
     }
 }
