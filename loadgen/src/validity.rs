@@ -292,7 +292,8 @@ fn sync(facts: &Facts) -> Judged {
         Ok(us) => us,
         Err(why) => return Judged::not_known(Rule::Sync, why),
     };
-    let says = format!("a sync of 4 KiB takes {us:.1} µs, the median (at least {SYNC_US_MIN} µs)");
+    let takes = if us < 1_000.0 { format!("{us:.1} µs") } else { format!("{:.1} ms", us / 1_000.0) };
+    let says = format!("a sync of 4 KiB takes {takes}, the median (at least {SYNC_US_MIN} µs)");
     Judged::found(Rule::Sync, us >= SYNC_US_MIN, (us, SYNC_US_MIN), says)
 }
 

@@ -133,4 +133,8 @@ fn a_report_without_a_word_on_it_is_not_valid() {
 fn shares_read_well() {
     let shown = [0.0, 0.01, 0.0101, 0.7999, 1.0].map(percent);
     assert_eq!(shown, ["0 %", "1 %", "1.01 %", "79.99 %", "100 %"]);
+    for (us, says) in [(4.26, "takes 4.3 µs,"), (3_980.6, "takes 4.0 ms,")] {
+        let validity = disk(|disk| disk.sync_us_p50 = Ok(us));
+        assert!(validity.rules[5].says.contains(says), "{validity:?}");
+    }
 }

@@ -33,7 +33,7 @@ mod server;
 pub use process::{SinkProcess, serve};
 
 /// Under the hash that makes the id of a sink's network.
-const DOMAIN: &[u8] = b"millrace null sink/1";
+const DOMAIN: &[u8] = b"millrace/null-sink/1";
 
 /// The id of the network for which a sink of a network takes transactions.
 #[must_use]
