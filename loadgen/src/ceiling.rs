@@ -10,6 +10,7 @@
 
 use crate::outcome::LoadOutcome;
 use crate::plan::{Endpoint, LoadPlan, Rate, Start};
+use crate::shape::{Arrivals, Shape};
 use engine::types::Digest;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -69,8 +70,13 @@ impl LoadPlan {
             start: Start::Fresh,
             rate: match self.rate {
                 Rate::Max => Rate::Max,
-                Rate::Fixed(rate) => Rate::Fixed((OFFERED * rate).max(OFFERED_MIN)),
+                // A shape is driven at its peak.
+                Rate::Fixed(rate) => {
+                    Rate::Fixed((OFFERED * rate * self.shape.peak(self.seconds)).max(OFFERED_MIN))
+                }
             },
+            shape: Shape::Constant,
+            arrivals: Arrivals::Even,
             seconds,
             warm_up: WARM_UP,
             search: SEARCH,

@@ -31,6 +31,7 @@ use crate::presign::Presigner;
 use crate::progress::{Live, Observer, Phase};
 use crate::schedule::Schedule;
 use crate::session::{Session, SessionConfig};
+use crate::shape::Instants;
 use crate::workload::Workload;
 use clock::{Clock, Lateness, thread_cpu};
 use engine::types::Height;
@@ -171,6 +172,11 @@ impl Run<'_> {
         self.load(opens, Until::Instant(controller.as_mut())).await?;
 
         self.lanes.session().open_window(opens, plan.seconds);
+        if let (Rate::Fixed(rate), true) = (plan.rate, plan.is_shaped()) {
+            let count = (rate * plan.seconds as f64).round() as u64;
+            let shape = (&plan.shape, plan.arrivals);
+            self.schedule = Schedule::shaped(Instants::new(shape, opens, plan.seconds, count, plan.seed));
+        }
         self.lateness = Lateness::default();
         let (cpu, machine) = (thread_cpu(), CpuTimes::now());
         self.observer.phase(&Phase::Measuring { seconds: plan.seconds });

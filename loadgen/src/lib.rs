@@ -22,6 +22,7 @@ pub mod client_keys;
 pub mod workload;
 pub mod presign;
 pub mod pool;
+pub mod shape;
 pub mod schedule;
 pub mod controller;
 pub mod session;
@@ -36,3 +37,4 @@ pub mod saturation;
 
 pub use driver::run;
 pub use plan::{ChainLoad, Endpoint, LoadError, LoadPlan, Rate, Share, Start, Traffic};
+pub use shape::{Arrivals, Shape};

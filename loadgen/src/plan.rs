@@ -1,6 +1,7 @@
 //! What a load is asked to do, and why it may not be able to.
 
 use crate::client_keys::ClientSeed;
+use crate::shape::{Arrivals, Shape};
 use client::{Address, AsOf, ClientError};
 use engine::limits::{DATA_BYTES_MAX, LINKED_PAYMENTS_MAX, OPENED_ACCOUNTS_MAX};
 use engine::types::{Asset, ChainId, ChainKind, Digest, Height};
@@ -175,11 +176,15 @@ pub struct LoadPlan {
     pub start: Start,
     /// Transactions a second, or what the network takes.
     pub rate: Rate,
+    /// How the rate changes over the window, of which it is the mean.
+    pub shape: Shape,
+    /// How transactions follow each other in the window.
+    pub arrivals: Arrivals,
     /// Length of the measured window, in whole seconds.
     pub seconds: u64,
     /// The longest that the load waits for validators that are behind the network.
     pub catch_up: Duration,
-    /// Load before the window opens, at the rate of the window.
+    /// Load before the window opens, at the rate of the window, evenly.
     pub warm_up: Duration,
     /// With [`Rate::Max`]: the longest that the search for the rate may take.
     pub search: Duration,
@@ -214,6 +219,8 @@ impl LoadPlan {
             opened: 1,
             start: Start::Fresh,
             rate: Rate::Max,
+            shape: Shape::Constant,
+            arrivals: Arrivals::Even,
             seconds: 15,
             catch_up: Duration::from_secs(60),
             warm_up: Duration::from_secs(3),
@@ -225,6 +232,11 @@ impl LoadPlan {
             tick: Duration::from_millis(2),
             busy_retry: None,
         }
+    }
+
+    /// Whether the window is anything but a constant rate at equal distances.
+    pub(crate) fn is_shaped(&self) -> bool {
+        self.shape != Shape::Constant || self.arrivals != Arrivals::Even
     }
 
     /// Refuses a plan that contradicts itself, before anything is started and anybody is asked. Who gets the load may
@@ -254,6 +266,10 @@ impl LoadPlan {
         {
             return wrong("the rate must be a positive number of transactions a second, or max");
         }
+        if self.rate == Rate::Max && self.is_shaped() {
+            return wrong("a shape and drawn arrivals take a rate that is configured: give --rate");
+        }
+        self.shape.check(self.seconds)?;
         if self.tick.is_zero() || self.timeout.is_zero() || self.delay_target.is_zero() {
             return wrong("tick, time-out and delay target must be longer than nothing");
         }

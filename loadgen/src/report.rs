@@ -49,6 +49,12 @@ pub struct BenchConfig {
     pub seconds: u64,
     /// `max`, or transactions a second.
     pub rate: String,
+    /// How the rate changed over the window, of which it is the mean; empty where that is not known.
+    #[serde(default)]
+    pub shape: String,
+    /// How transactions followed each other: `even` or `poisson`; empty where that is not known.
+    #[serde(default)]
+    pub arrivals: String,
     /// The kind of traffic.
     pub workload: String,
     /// Share of transfers that cross chains.

@@ -6,6 +6,7 @@ use crate::outcome::{EndedEarly, LoadOutcome};
 use crate::plan::{ChainLoad, LoadError, LoadPlan, Rate, Start, Traffic};
 use crate::progress::{Live, Observer, Phase, Silent};
 use crate::run;
+use crate::shape::{Arrivals, Shape};
 use engine::types::{
     Asset, ChainId, ChainKind, Content, Digest, Height, Outcome, PacketRun, Refusal, Verdict,
 };
@@ -75,6 +76,21 @@ fn everything_that_is_acknowledged_is_in_the_figures_and_in_the_trail() {
     forged.0[40] ^= 1;
     trail.applied(forged.run());
     assert_eq!((trail.missing(None), trail.duplicated, trail.foreign), (0, 1, 1));
+}
+
+#[test]
+fn a_shaped_window_offers_what_its_shape_says() {
+    let servers = [0, 1].map(|_| Server::start(NETWORK, |_| Some(Verdict::Committed)));
+    let mut plan = plan(&servers, Rate::Fixed(1_000.0));
+    (plan.seconds, plan.shape, plan.arrivals) = (2, Shape::Steps(vec![1.0, 3.0]), Arrivals::Poisson);
+    let outcome = run(&plan, &mut Silent).unwrap();
+    balanced(&outcome);
+    assert_eq!((outcome.tally().offered, outcome.tally().accepted), (2_000, 2_000));
+    let offered: Vec<u64> = outcome.rows().iter().map(|row| row.offered).collect();
+    assert!((400..600).contains(&offered[0]) && offered[0] + offered[1] == 2_000, "{offered:?}");
+    plan.rate = Rate::Max;
+    let error = run(&plan, &mut Silent).unwrap_err();
+    assert!(error.to_string().contains("give --rate"), "{error}");
 }
 
 #[test]

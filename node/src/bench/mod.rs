@@ -76,6 +76,8 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
         cross_percent: args.cross_chain,
         payments: args.linked,
         opened: args.opened,
+        shape: args.shape.clone(),
+        arrivals: args.arrivals.of_load(),
         ..plan(
             (&testbed.network, &LoadTarget::all(&testbed.network)),
             args.rate,
@@ -155,6 +157,8 @@ fn bench_config(args: &BenchArgs, storage: String) -> BenchConfig {
         accounts: args.accounts,
         seconds: args.seconds,
         rate: rate_text(args.rate),
+        shape: args.shape.to_string(),
+        arrivals: args.arrivals.of_load().to_string(),
         workload: workload(args.workload, args.linked).into(),
         cross_chain_percent: f64::from(args.cross_chain),
         payments: args.linked.into(),
@@ -173,6 +177,7 @@ fn backends<'a>(of: impl Iterator<Item = &'a str>) -> String {
 
 /// Refuses what does not go together or takes more chains, before anything is made.
 pub(crate) fn check(args: &BenchArgs) -> Result<(), LoadError> {
+    args.shape.check(args.seconds)?;
     check_memory(args.rate, args.seconds.saturating_add(args.warm_up))?;
     args.workload.traffic().check(args.data_bytes, (args.linked, args.opened), args.cross_chain)?;
     let problem = match (args.workload, args.chains) {
@@ -285,6 +290,8 @@ impl Offered<'_> {
                 loadgen::Rate::Max => rate_text(Rate::Max),
                 loadgen::Rate::Fixed(rate) => rate_text(Rate::Fixed(rate)),
             },
+            shape: plan.shape.to_string(),
+            arrivals: plan.arrivals.to_string(),
             workload: workload(args.workload, args.linked).into(),
             cross_chain_percent: f64::from(args.cross_chain),
             payments: args.linked.into(),
@@ -310,6 +317,8 @@ fn load_plan(args: &LoadArgs, network: &Network) -> Result<LoadPlan> {
         payments: args.linked,
         opened: args.opened,
         share: args.share,
+        shape: args.shape.clone(),
+        arrivals: args.arrivals.of_load(),
         ..plan((network, &[]), args.rate, seed, args.seconds, args.warm_up, Start::Resume)?
     };
     // Nothing is asked of chains that get no load.

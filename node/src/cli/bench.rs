@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use loadgen::Share;
+use loadgen::{Arrivals, Shape, Share};
 
 use super::{Named, Storage, Verify};
 
@@ -68,6 +68,7 @@ pub struct DemoArgs {
 ///   millrace bench --chains 4 --accounts 25000 --cross-chain 10
 ///   millrace bench --workload attest --data-bytes 256
 ///   millrace bench --workload open --opened 100
+///   millrace bench --rate 5000 --shape burst:5x2/10 --arrivals poisson --seconds 30
 ///   millrace bench --repeat 6 --json runs.json
 ///   millrace bench --saturate --json saturation.json
 ///   millrace bench --data /mnt/nvme/bench --keep
@@ -97,6 +98,13 @@ pub struct BenchArgs {
     /// Transactions a second, over all validators together; or "max": as many as the network takes.
     #[arg(long, default_value = "max", value_name = "max|TPS", value_parser = parse_rate)]
     pub rate: Rate,
+    /// How the rate changes over the window, of which --rate is the mean: "constant", "ramp:0.2..1.8", "steps:1,2,3",
+    /// "burst:5x2/10" (5 times as much for 2 s, every 10 s), or "trace:FILE" with a number in each line.
+    #[arg(long, default_value = "constant", value_name = "SHAPE", value_parser = parse_shape)]
+    pub shape: Shape,
+    /// How transactions follow each other in the window.
+    #[arg(long, value_enum, default_value_t = Arriving::Even)]
+    pub arrivals: Arriving,
     /// What the clients do.
     #[arg(long, value_enum, default_value_t = Workload::Transfer)]
     pub workload: Workload,
@@ -119,7 +127,7 @@ pub struct BenchArgs {
     /// Search for the saturation rate: the highest that holds for 60 s, three times of three, with a p99 of at most
     /// 500 ms, all but one in a thousand committed, and no work that piles up. Takes about a quarter of an hour. --rate
     /// says where the search begins.
-    #[arg(long, conflicts_with_all = ["repeat", "report", "seconds"])]
+    #[arg(long, conflicts_with_all = ["repeat", "report", "seconds", "shape"])]
     pub saturate: bool,
     /// Seed for the random choice of clients and amounts.
     #[arg(long, default_value_t = 1)]
@@ -191,6 +199,13 @@ pub struct LoadArgs {
     /// Transactions a second, over all validators together; or "max": as many as the network takes.
     #[arg(long, default_value = "1000", value_name = "max|TPS", value_parser = parse_rate)]
     pub rate: Rate,
+    /// How the rate changes over the window, of which --rate is the mean: "constant", "ramp:0.2..1.8", "steps:1,2,3",
+    /// "burst:5x2/10" (5 times as much for 2 s, every 10 s), or "trace:FILE" with a number in each line.
+    #[arg(long, default_value = "constant", value_name = "SHAPE", value_parser = parse_shape)]
+    pub shape: Shape,
+    /// How transactions follow each other in the window.
+    #[arg(long, value_enum, default_value_t = Arriving::Even)]
+    pub arrivals: Arriving,
     /// What the clients do; chains of other kinds get no load.
     #[arg(long, value_enum, default_value_t = Workload::Transfer)]
     pub workload: Workload,
@@ -219,7 +234,7 @@ pub struct LoadArgs {
     #[arg(long, default_value_t = 1, value_name = "ACCOUNTS", value_parser = clap::value_parser!(u16).range(1..=680))]
     pub opened: u16,
     /// Search for the saturation rate, as in `bench --saturate`; --rate says where the search begins.
-    #[arg(long, conflicts_with = "seconds")]
+    #[arg(long, conflicts_with_all = ["seconds", "shape"])]
     pub saturate: bool,
     /// Seed for the random choice of clients and amounts; without one, another one each time, so that no two loads
     /// offer the same transactions.
@@ -281,6 +296,25 @@ impl Workload {
     }
 }
 
+/// How transactions follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Arriving {
+    /// At equal distances.
+    Even,
+    /// As a Poisson process: as those of many clients that know nothing of each other.
+    Poisson,
+}
+
+impl Arriving {
+    /// The same for the generator.
+    pub(crate) fn of_load(self) -> Arrivals {
+        match self {
+            Self::Even => Arrivals::Even,
+            Self::Poisson => Arrivals::Poisson,
+        }
+    }
+}
+
 /// More is offered by no generator: at 2 µs each, ten million take the time of 20 cores.
 const RATE_MAX: f64 = 10_000_000.0;
 
@@ -293,6 +327,48 @@ fn parse_rate(text: &str) -> Result<Rate, String> {
         _ => Err(format!("write \"max\", or transfers a second from 1 to {RATE_MAX}")),
     }
 }
+
+/// The largest file of a trace: so many numbers have no more letters.
+const TRACE_BYTES_MAX: u64 = 4 << 20;
+
+fn parse_shape(text: &str) -> Result<Shape, String> {
+    let number = |text: &str| text.trim().parse::<f64>().map_err(|_| format!("{text:?} is no number"));
+    let Some((kind, rest)) = text.split_once(':') else {
+        return match text {
+            "constant" => Ok(Shape::Constant),
+            _ => Err(SHAPES.into()),
+        };
+    };
+    match kind {
+        "ramp" => {
+            let (from, to) = rest.split_once("..").ok_or("write ramp:FROM..TO, such as ramp:0.2..1.8")?;
+            Ok(Shape::Ramp { from: number(from)?, to: number(to)? })
+        }
+        "steps" => Ok(Shape::Steps(rest.split(',').map(number).collect::<Result<_, _>>()?)),
+        "burst" => {
+            let words = "write burst:TIMESxSECONDS/EVERY, such as burst:5x2/10";
+            let (times, rest) = rest.split_once('x').ok_or(words)?;
+            let (seconds, every) = rest.split_once('/').ok_or(words)?;
+            let whole = |text: &str| text.parse::<u64>().map_err(|_| words.to_owned());
+            Ok(Shape::Burst { times: number(times)?, seconds: whole(seconds)?, every: whole(every)? })
+        }
+        "trace" => {
+            let failed = |error: std::io::Error| format!("{rest}: cannot be read: {error}");
+            let bytes = std::fs::metadata(rest).map_err(failed)?.len();
+            if bytes > TRACE_BYTES_MAX {
+                return Err(format!("{rest}: {bytes} bytes are too many for a trace"));
+            }
+            let trace = std::fs::read_to_string(rest).map_err(failed)?;
+            let lines = trace.lines().map(str::trim).zip(1..).filter(|(line, _)| !line.is_empty());
+            let read =
+                |(line, at): (&str, usize)| number(line).map_err(|why| format!("{rest}, line {at}: {why}"));
+            Ok(Shape::Trace(lines.map(read).collect::<Result<_, _>>()?))
+        }
+        _ => Err(SHAPES.into()),
+    }
+}
+
+const SHAPES: &str = "write constant, ramp:FROM..TO, steps:A,B,…, burst:TIMESxSECONDS/EVERY or trace:FILE";
 
 fn parse_repeat(text: &str) -> Result<usize, String> {
     use loadgen::statistics::RUNS_MIN;
@@ -314,5 +390,36 @@ fn parse_setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((field, value)) if !field.is_empty() && !value.is_empty() => Ok((field.into(), value.into())),
         _ => Err("write FIELD=VALUE, such as batch_delay_ms=20".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_read_as_they_are_printed() {
+        for text in ["constant", "ramp:0.2..1.8", "steps:1,2.5,0", "burst:5x2/10"] {
+            assert_eq!(parse_shape(text).unwrap().to_string(), text);
+        }
+        for (bad, says) in [
+            ("ramp", "write constant"),
+            ("wave:1", "write constant"),
+            ("ramp:1-2", "ramp:FROM..TO"),
+            ("steps:1,x", "\"x\" is no number"),
+            ("burst:5", "burst:TIMESxSECONDS/EVERY"),
+            ("burst:5x1.5/10", "burst:TIMESxSECONDS/EVERY"),
+            ("trace:/no/such/file", "cannot be read"),
+        ] {
+            let error = parse_shape(bad).unwrap_err();
+            assert!(error.contains(says), "{bad}: {error}");
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("trace.csv");
+        std::fs::write(&file, "10\n\n 20.5\n0\n").unwrap();
+        let of_file = |file: &std::path::Path| parse_shape(&format!("trace:{}", file.display()));
+        assert_eq!(of_file(&file), Ok(Shape::Trace(vec![10.0, 20.5, 0.0])));
+        std::fs::write(&file, "10\nten\n").unwrap();
+        assert!(of_file(&file).unwrap_err().contains("line 2: \"ten\" is no number"));
     }
 }
