@@ -107,6 +107,24 @@ export class WrongNetwork extends MillraceError {}
 export class AnswerUnreadable extends MillraceError {}
 
 /**
+ * A gateway answered a submission with the receipt of another transaction. What was submitted may be in a block.
+ *
+ * Either the gateway is wrong, or `network` of the client is: the id of a transaction covers it. Ask another gateway
+ * about `id`, and do not sign another transaction for the same purpose before you know.
+ */
+export class WrongReceipt extends MillraceError {
+  constructor(
+    readonly transaction: Uint8Array,
+    readonly id: string,
+    readonly told: string,
+  ) {
+    super(
+      `the gateway answers for transaction ${told}, and ${id} was submitted: ask another gateway what became of it`,
+    );
+  }
+}
+
+/**
  * The time is over and nothing was heard of a transaction. It may be in a block.
  *
  * Submit the same bytes (`transaction`) again until you hear. Do not sign another one for the same purpose before that:
