@@ -15,6 +15,7 @@ use crate::meters::{Door, Meters};
 use crate::numbers;
 use crate::offenders::{Offenders, SIGNATURES};
 use crate::operations::{Caller, Operation, Reply};
+use crate::ready::Ready;
 use crate::settings::Settings;
 use crate::streams::Streams;
 use crate::tokens::{Scope, Scopes, TokenError, Tokens};
@@ -42,6 +43,8 @@ pub struct Gateway {
     pub streams: Streams,
     /// The pages for people.
     pub console: Console,
+    /// Whether the node is ready, as everybody may ask.
+    pub ready: Ready,
     /// When it began.
     pub started: Instant,
 }
@@ -75,6 +78,7 @@ impl Gateway {
             meters: Meters::new(),
             streams: Streams::default(),
             console: Console::default(),
+            ready: Ready::default(),
             started: Instant::now(),
         })
     }

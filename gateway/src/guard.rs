@@ -15,8 +15,8 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION,
-    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderValue, ORIGIN, REFERRER_POLICY, VARY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY, VARY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{Method, Response, StatusCode, Uri};
 use axum::middleware::Next;
@@ -90,6 +90,11 @@ impl Guard {
         }
         match shown(request.headers()) {
             Some(shown) => self.bearer(shown),
+            None if is_sent_from_elsewhere(request) => Err(Failure::new(
+                failure::WRONG_ORIGIN,
+                "a page of another site has made the browser send this with its cookie: send it from a page of this \
+                 gateway, or show a token",
+            )),
             None => self.browser(request, &authority, peer),
         }
     }
@@ -103,6 +108,13 @@ impl Guard {
             .split_once("://")
             .is_some_and(|(scheme, of)| of == authority && (scheme == "https" || takes_plain));
         is_own || self.origins.contains(&origin)
+    }
+
+    /// Whether a browser is to call this name over TLS alone from now on. Not `localhost`: a browser would take that for
+    /// every program on its machine.
+    fn keeps_tls(&self, request: &Request) -> bool {
+        let called = authority(request.headers(), request.uri());
+        self.gateway.settings.doors.tls.is_some() && name_of(&called) != "localhost"
     }
 
     /// Who shows a token, or something else in its place.
@@ -133,9 +145,8 @@ impl Guard {
             return Ok(Visitor { caller, scopes, token: None, session: None });
         };
         // Browsers send cookies by themselves, so a cookie alone may read and not write.
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         let is_form = FORMS.contains(&request.uri().path());
-        if !reads && !is_form && !session.has_shown_csrf(request.headers()) {
+        if !reads(request) && !is_form && !session.has_shown_csrf(request.headers()) {
             let message = format!(
                 "a request with a cookie that changes something must carry the header {CSRF_HEADER}; programs show a \
                  token instead"
@@ -192,6 +203,23 @@ fn shown(headers: &HeaderMap) -> Option<Option<&str>> {
     }))
 }
 
+/// The header in which a browser says which page has made it send a request. No page can set it.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Whether a request only reads.
+fn reads(request: &Request) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Whether a browser says that another site has made it send this, which changes something, with a cookie. Programs and
+/// old browsers say nothing: for those the other checks stand.
+fn is_sent_from_elsewhere(request: &Request) -> bool {
+    let headers = request.headers();
+    let site = headers.get(&SEC_FETCH_SITE).map(HeaderValue::as_bytes);
+    let is_elsewhere = site.is_some_and(|site| site != b"same-origin" && site != b"none");
+    is_elsewhere && !reads(request) && headers.contains_key(COOKIE)
+}
+
 /// Where a request says that it goes.
 pub fn authority(headers: &HeaderMap, uri: &Uri) -> String {
     let said = headers.get(HOST).and_then(|host| host.to_str().ok());
@@ -217,9 +245,10 @@ fn caller(what: &str, who: &str) -> Caller {
 /// The layer around all handlers.
 pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response<Body> {
     let meters = &guard.gateway.meters;
+    let keeps_tls = guard.keeps_tls(&request);
     let refuse = |failure: Failure| {
         meters.failed(failure.kind);
-        decorated(failed(&failure), None)
+        decorated(failed(&failure), None, keeps_tls)
     };
     // Everybody is told whether the gateway lives.
     let is_probe = matches!(request.uri().path(), "/health" | "/ready");
@@ -231,7 +260,7 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
     if !is_probe {
         match guard.admit(&request, peer) {
             Err(failure) => return refuse(failure),
-            Ok(_) if request.method() == Method::OPTIONS => return preflight(origin),
+            Ok(_) if request.method() == Method::OPTIONS => return preflight(origin, keeps_tls),
             Ok(visitor) => request.extensions_mut().insert(visitor),
         };
     }
@@ -242,7 +271,7 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
         response
     };
     match tokio::spawn(task).await {
-        Ok(response) => decorated(response, origin),
+        Ok(response) => decorated(response, origin, keeps_tls),
         Err(error) => {
             tracing::error!("a request has met a defect of the gateway: {error}");
             refuse(Failure::new(
@@ -254,18 +283,21 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
 }
 
 /// What a browser asks before a page of another origin calls.
-fn preflight(origin: Option<HeaderValue>) -> Response<Body> {
+fn preflight(origin: Option<HeaderValue>, keeps_tls: bool) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type"));
-    decorated(response, origin)
+    decorated(response, origin, keeps_tls)
 }
 
 /// The headers that every answer has.
-fn decorated(mut response: Response<Body>, origin: Option<HeaderValue>) -> Response<Body> {
+fn decorated(mut response: Response<Body>, origin: Option<HeaderValue>, keeps_tls: bool) -> Response<Body> {
     let headers = response.headers_mut();
+    if keeps_tls {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     // Pages of the console have policies of their own.
@@ -323,12 +355,10 @@ mod tests {
     fn guarded(tls: Option<crate::TlsFiles>) -> Arc<Guard> {
         let doors = Doors {
             listen: vec!["127.0.0.1:7480".parse().unwrap()],
-            anonymous: crate::Scopes::default(),
-            tokens: None,
             tls,
             hosts: vec!["Mill.Example".to_owned()],
             origins: vec!["https://shop.example".to_owned()],
-            webhooks: Vec::new(),
+            ..Doors::default()
         };
         Arc::new(Guard::new(Arc::new(crate::gateway::tests::alone(doors))))
     }
@@ -348,6 +378,52 @@ mod tests {
             ] {
                 let knows = guarded(tls).knows(&HeaderValue::from_static(origin), "mill.example");
                 assert_eq!(knows, is_known, "{origin}");
+            }
+        });
+    }
+
+    #[test]
+    fn what_another_site_makes_a_browser_send_with_its_cookie_is_refused() {
+        for (method, site, cookie, is_refused) in [
+            ("POST", Some("cross-site"), true, true),
+            ("POST", Some("same-site"), true, true),
+            ("DELETE", Some("something new"), true, true),
+            ("POST", Some("same-origin"), true, false),
+            ("POST", Some("none"), true, false),
+            ("POST", None, true, false),
+            ("POST", Some("cross-site"), false, false),
+            ("GET", Some("cross-site"), true, false),
+        ] {
+            let mut request = axum::http::Request::builder().method(method).uri("/rpc");
+            if let Some(site) = site {
+                request = request.header("Sec-Fetch-Site", site);
+            }
+            if cookie {
+                request = request.header("Cookie", "millrace-session-7480=00");
+            }
+            let request = request.body(Body::empty()).unwrap();
+            assert_eq!(is_sent_from_elsewhere(&request), is_refused, "{method} {site:?} {cookie}");
+        }
+    }
+
+    #[test]
+    fn with_tls_a_browser_is_told_to_keep_to_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let files = crate::TlsFiles { certificate: "tls.crt".into(), private_key: "tls.key".into() };
+            for (tls, host, is_told) in [
+                (None, "mill.example", false),
+                (Some(files.clone()), "mill.example:7480", true),
+                (Some(files.clone()), "elsewhere.example", true),
+                (Some(files), "localhost:7480", false),
+            ] {
+                let router = axum::Router::new().route("/good", axum::routing::get(|| async { "good" }));
+                let router = router.layer(axum::middleware::from_fn_with_state(guarded(tls), super::guard));
+                let service = hyper_util::service::TowerToHyperService::new(router);
+                let request = axum::http::Request::get("/good").header("host", host);
+                let answer = hyper::service::Service::call(&service, request.body(Body::empty()).unwrap());
+                let headers = answer.await.unwrap().headers().clone();
+                assert_eq!(headers.contains_key(STRICT_TRANSPORT_SECURITY), is_told, "{host}");
             }
         });
     }

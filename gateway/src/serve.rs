@@ -57,8 +57,6 @@ const H2_SEND_BYTES_MAX: usize = 32 << 10;
 const REST_BYTES_MAX: usize = 160 << 10;
 /// Bytes of the body of a batch of JSON-RPC.
 const RPC_BYTES_MAX: usize = 1 << 20;
-/// How many blocks a node may lack and be ready.
-const BEHIND_READY: u64 = 3;
 /// A pause after the operating system has given no connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What is being answered when the gateway stops gets so long.
@@ -362,22 +360,8 @@ pub fn fixed(request: Request, content: &'static str, text: String) -> impl Futu
 }
 
 async fn ready(State(doors): State<Doors>) -> Response<Body> {
-    let why = match doors.gateway.status().await {
-        Err(failure) => Some(failure.message),
-        Ok((as_of, status)) => {
-            let lost = ["stream_lost", "votes_forgotten"].into_iter().find(|of| status[*of] == true);
-            match as_of.behind {
-                None => Some("the node hears too little from the others to know where they are".to_owned()),
-                Some(behind) if behind > BEHIND_READY => Some(format!("the node is {behind} blocks behind")),
-                Some(_) if status["role"] != "member" => Some("the node only follows".to_owned()),
-                Some(_) => lost.map(|of| format!("the node takes no transactions: {of}")),
-            }
-        }
-    };
-    match why {
-        None => plain(StatusCode::OK, &json!({ "ready": true })),
-        Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, &json!({ "ready": false, "why": why })),
-    }
+    let (status, said) = crate::ready::answer(&doors.gateway).await;
+    plain(status, &said)
 }
 
 async fn measured(State(doors): State<Doors>, request: Request) -> Response<Body> {

@@ -10,6 +10,9 @@ use serde_json::Value;
 use crate::tokens::Scopes;
 use crate::webhooks::Webhook;
 
+/// Streams that a caller may have open, if nothing is said.
+pub const STREAMS_OF_CALLER: usize = 256;
+
 /// Where the certificate of a gateway and its key are, both in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -36,6 +39,24 @@ pub struct Doors {
     pub origins: Vec<String>,
     /// Where the alarms of the node are posted.
     pub webhooks: Vec<Webhook>,
+    /// How many streams a caller may have open: a token, or an address without one.
+    pub streams_of_caller: usize,
+}
+
+/// Doors that nothing was said of: they are closed.
+impl Default for Doors {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            anonymous: Scopes::default(),
+            tokens: None,
+            tls: None,
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            webhooks: Vec::new(),
+            streams_of_caller: STREAMS_OF_CALLER,
+        }
+    }
 }
 
 /// What a gateway needs to begin.
@@ -129,11 +150,7 @@ mod tests {
         let mut doors = Doors {
             listen: vec!["127.0.0.1:7480".parse().unwrap(), "[::1]:7480".parse().unwrap()],
             anonymous: [Scope::Read, Scope::Submit].into_iter().collect(),
-            tokens: None,
-            tls: None,
-            hosts: Vec::new(),
-            origins: Vec::new(),
-            webhooks: Vec::new(),
+            ..Doors::default()
         };
         assert_eq!(doors.check(), Ok(()));
         doors.listen.push("[::ffff:127.0.0.1]:7481".parse().unwrap());

@@ -109,6 +109,7 @@ pub fn serve(args: &GatewayArgs) -> Result<bool> {
         hosts: args.host.clone(),
         origins: args.origin.clone(),
         webhooks: args.webhook.clone(),
+        streams_of_caller: args.streams_per_caller,
     };
     doors.check()?;
     let network = args.node.network.as_deref().map(Network::load).transpose()?;

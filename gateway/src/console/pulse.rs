@@ -50,7 +50,7 @@ pub struct Moment {
     /// Charts for the pages.
     pub charts: Charts,
     /// When it was seen.
-    taken: Instant,
+    pub taken: Instant,
 }
 
 /// Charts of the last minutes; empty where nobody has looked.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use gateway::{Scope, Webhook};
+use gateway::{STREAMS_OF_CALLER, Scope, Webhook};
 
 use super::WhomArgs;
 
@@ -58,6 +58,14 @@ pub struct GatewayArgs {
     /// Where the alarms of the validator are posted as JSON, such as https://relay.example/alarms. Can be given again.
     #[arg(long, value_name = "ADDRESS")]
     pub webhook: Vec<Webhook>,
+    /// How many streams of events a token, or an address without one, may have open.
+    #[arg(long, value_name = "COUNT", default_value_t = STREAMS_OF_CALLER, value_parser = parse_count)]
+    pub streams_per_caller: usize,
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=8_192).contains(count));
+    count.ok_or_else(|| "write a number from 1 to 8192".to_owned())
 }
 
 /// Some scopes, or none.

@@ -51,7 +51,7 @@ const fn restart(name: &'static str, says: fn(&Config) -> String) -> Setting {
 
 /// Every field, in the order of the file. What the genesis has a say in is compared by what it leads to: another path
 /// to the same file is no change.
-pub const SETTINGS: [Setting; 43] = [
+pub const SETTINGS: [Setting; 44] = [
     restart("validator.index", |of| of.index.map_or_else(|| "none".to_owned(), |index| index.to_string())),
     restart("validator.name", |of| of.name.clone()),
     restart("network.genesis", |of| format!("network {}", of.genesis.network())),
@@ -81,6 +81,7 @@ pub const SETTINGS: [Setting; 43] = [
     restart("gateway.hosts", |of| of_gateway(of, |doors| words(&doors.hosts))),
     restart("gateway.origins", |of| of_gateway(of, |doors| words(&doors.origins))),
     restart("gateway.webhooks", |of| of_gateway(of, |doors| words(&doors.webhooks))),
+    restart("gateway.streams_per_caller", |of| of_gateway(of, |doors| doors.streams_of_caller.to_string())),
     restart("storage.directory", |of| of.data.display().to_string()),
     restart("storage.backend", |of| format!("{:?}", of.storage).to_lowercase()),
     restart("storage.segment_mib", |of| (of.segment_bytes >> 20).to_string()),

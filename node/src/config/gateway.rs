@@ -1,6 +1,6 @@
 //! The section `[gateway]`: HTTP in the validator's own process. Without it there is none.
 
-use gateway::{Doors, Scope, Scopes, TlsFiles, Webhook};
+use gateway::{Doors, STREAMS_OF_CALLER, Scope, Scopes, TlsFiles, Webhook};
 
 use super::fields::{Field, Section};
 use super::{ConfigError, ListenOn};
@@ -25,6 +25,9 @@ impl Field for Vec<Webhook> {
         value.as_array()?.iter().map(|hook| hook.as_str()?.parse().ok()).collect()
     }
 }
+
+/// As many as there may be in all.
+const STREAMS_OF_CALLER_MAX: usize = 8_192;
 
 const HOSTS: &str = "a list of names under which the gateway is called, such as [\"node-3.example\"]";
 
@@ -59,6 +62,12 @@ pub(super) fn read(top: &mut Section) -> Result<Option<Doors>, ConfigError> {
         Vec::new(),
         "a list of addresses to which alarms are posted, such as [\"https://relay.example/alarms\"]",
     )?;
+    let streams_of_caller = section.bounded(
+        "streams_per_caller",
+        STREAMS_OF_CALLER,
+        1..=STREAMS_OF_CALLER_MAX,
+        "how many streams a token, or an address without one, may have open, 1 to 8192",
+    )?;
     let tls = match (certificate, private_key) {
         (None, None) => None,
         (Some(certificate), private_key) => {
@@ -72,7 +81,7 @@ pub(super) fn read(top: &mut Section) -> Result<Option<Doors>, ConfigError> {
         }
     };
     let listen = listen.addresses().to_vec();
-    let doors = Doors { listen, anonymous, tokens, tls, hosts, origins, webhooks };
+    let doors = Doors { listen, anonymous, tokens, tls, hosts, origins, webhooks, streams_of_caller };
     if let Err(error) = doors.check() {
         return Err(ConfigError::Content { file: section.file().to_owned(), problem: error.to_string() });
     }

@@ -76,7 +76,8 @@ fn named(query: &str) -> Result<Named, String> {
             '{' | '[' => open.push(first),
             ')' | '}' | ']' => {
                 let begun = open.pop();
-                let fits = matches!((begun, first), (Some('(' | 'l'), ')') | (Some('{'), '}') | (Some('['), ']'));
+                let fits =
+                    matches!((begun, first), (Some('(' | 'l'), ')') | (Some('{'), '}') | (Some('['), ']'));
                 if !fits {
                     return Err(format!("{first} closes {begun:?}"));
                 }
@@ -120,7 +121,10 @@ fn wrong(query: &str, known: &BTreeMap<String, BTreeSet<String>>) -> Option<Stri
         return Some(format!("there is no metric {metric}"));
     }
     let there: BTreeSet<_> = metrics.iter().flat_map(|metric| &known[metric]).collect();
-    labels.iter().find(|label| !there.contains(label)).map(|label| format!("{metrics:?} have no label {label}"))
+    labels
+        .iter()
+        .find(|label| !there.contains(label))
+        .map(|label| format!("{metrics:?} have no label {label}"))
 }
 
 /// The labels in `{{…}}` of a legend or of an annotation.
@@ -186,7 +190,8 @@ fn rules_and_dashboard_ask_for_metrics_that_there_are() {
         assert_eq!(wrong(query, &known), None, "{query}");
         let Named { metrics, .. } = named(query).unwrap();
         let there: BTreeSet<_> = metrics.iter().flat_map(|metric| &known[metric]).collect();
-        let missing: Vec<_> = shown(legend).into_iter().filter(|label| !there.contains(&(*label).to_owned())).collect();
+        let missing: Vec<_> =
+            shown(legend).into_iter().filter(|label| !there.contains(&(*label).to_owned())).collect();
         assert!(missing.is_empty() && !legend.is_empty(), "{query}: {legend}");
     }
     rules().iter().for_each(|query| assert_eq!(wrong(query, &known), None, "{query}"));
@@ -230,7 +235,8 @@ fn the_compose_file_names_files_that_there_are_and_images_that_do_not_change() {
     assert_eq!(images.len(), 3);
     for image in images.into_iter().filter(|image| *image != "millrace") {
         let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
-        let is_version = tag.trim_start_matches('v').split('.').filter(|part| part.parse::<u32>().is_ok()).count() == 3;
+        let is_version =
+            tag.trim_start_matches('v').split('.').filter(|part| part.parse::<u32>().is_ok()).count() == 3;
         assert!(is_version || image.contains("@sha256:"), "{image} is whatever is newest");
     }
     for place in ["/etc/grafana/millrace", "127.0.0.1:9090", "read_only: true"] {

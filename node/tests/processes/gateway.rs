@@ -5,6 +5,7 @@
 mod console;
 mod door;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::Command;
 use std::time::Duration;
@@ -384,12 +385,41 @@ fn metrics(door: &Door) {
         assert!(classic.contains(has), "{has:?} is not in\n{classic}");
     }
     assert!(classic.lines().count() < 1_000);
-    // What the rules ask for is there.
-    let rules = include_str!("../../../ops/millrace.rules.yml");
-    let asked = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: millrace_"));
-    let asked: Vec<&str> = asked.map(|expression| expression.split(' ').next().unwrap()).collect();
-    assert_eq!(asked.len(), 2);
-    assert!(asked.iter().all(|metric| classic.contains(&format!("# TYPE millrace_{metric} "))), "{asked:?}");
+    all_of_them_are_described(&classic);
+}
+
+/// The page of metrics has what is answered, and nothing that is never answered. Rules and the dashboard are compared
+/// with that page.
+fn all_of_them_are_described(classic: &str) {
+    let page = include_str!("../../../docs/METRICS.md");
+    let mut described = BTreeMap::new();
+    for row in page.lines().filter_map(|line| line.strip_prefix("| `millrace_")) {
+        let [metric, kind, labels, _] = row.split(" | ").collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let labels: BTreeSet<_> = labels.split(", ").map(|label| label.trim_matches('`')).collect();
+        described.insert(format!("millrace_{}", metric.trim_matches('`')), (kind, labels));
+    }
+    let types = classic.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let types: BTreeMap<&str, &str> = types.collect();
+    for (metric, kind) in &types {
+        let (said, labels) = described.get(*metric).unwrap_or_else(|| panic!("{metric} is not described"));
+        assert_eq!(said, kind, "{metric}");
+        let samples = ["", "_bucket", "_sum", "_count"].map(|end| format!("\n{metric}{end}{{"));
+        let first = samples.iter().find_map(|sample| classic.split_once(sample.as_str()));
+        let Some((_, rest)) = first else {
+            let has_labels = *labels != BTreeSet::from([""]);
+            assert!(!has_labels || !classic.contains(&format!("\n{metric} ")), "{metric} has no labels");
+            continue;
+        };
+        let inside = rest.split('}').next().unwrap();
+        let shown = inside.split("\",").map(|part| part.split('=').next().unwrap());
+        let shown: BTreeSet<_> = shown.filter(|label| *label != "le").collect();
+        assert_eq!(&shown, labels, "{metric}");
+    }
+    // These are there only while something is counted, or fetched.
+    let sometimes = ["refused_total", "peer_offences_total", "recovery_progress"];
+    let sometimes = |metric: &str| sometimes.contains(&metric.trim_start_matches("millrace_"));
+    let never = described.keys().filter(|metric| !sometimes(metric) && !types.contains_key(metric.as_str()));
+    assert_eq!(never.collect::<Vec<_>>(), [""; 0]);
 }
 
 #[test]

@@ -75,6 +75,7 @@ fn each_field_is_named_when_it_says_something_else_and_taken_over_where_it_can_b
         ("gateway", "hosts", "[\"mill.example\"]"),
         ("gateway", "origins", "[\"https://mill.example\"]"),
         ("gateway", "webhooks", "[\"http://127.0.0.1:7/\"]"),
+        ("gateway", "streams_per_caller", "7"),
         ("[peer]", "address", "\"127.0.0.1:3\""),
         ("[observer]", "name", "\"fir\""),
         ("[observer]", "address", "\"127.0.0.1:5\""),
