@@ -108,8 +108,12 @@ impl Gateway {
     ) -> Result<Reply, Failure> {
         visitor.may(operation.scope)?;
         let arguments = arguments?;
-        self.reach(arguments.whole("min_height")).await?;
+        let at = arguments.whole("at");
+        self.reach(arguments.whole("min_height").max(at)).await?;
         let mut reply = (operation.run)(self, visitor.caller, &arguments).await?;
+        if let Some(at) = at {
+            answers_for(at, &reply.value)?;
+        }
         numbers::exact(&mut reply.value);
         Ok(reply)
     }
@@ -159,6 +163,16 @@ impl Gateway {
             status.map_err(|error| Failure::new(failure::INTERNAL, format!("the node's status: {error}")))?;
         Ok((answer.as_of, status))
     }
+}
+
+/// Whether an answer is for the height that was asked for. Where not, it is for the node's newest one.
+///
+/// # Errors
+/// [`failure::NOT_AT`].
+fn answers_for(at: u64, answer: &Value) -> Result<(), Failure> {
+    let as_of: client::AsOf = serde_json::from_value(answer["as_of"].clone()).unwrap_or_default();
+    let newest = as_of.height.0;
+    if newest == at { Ok(()) } else { Err(Failure::not_at(at, (newest, newest), as_of)) }
 }
 
 impl Visitor {

@@ -67,6 +67,7 @@ fn both_hosts_do_the_same() {
         streams(&testbed, door, account);
         console::pages(&testbed, door, account);
         sockets(&testbed, door, account);
+        heights(door);
         metrics(door);
     }
     // What was told at one door is told at the other, also after both validators have started again.
@@ -224,6 +225,32 @@ fn pages_and_tables(door: &Door, account: u64) {
     assert_eq!((known.status, known.text.as_str()), (304, ""));
     assert_eq!(door.get("/docs").status, 200);
     assert_eq!((door.get("/health").status, door.get("/ready").json), (200, json!({ "ready": true })));
+}
+
+/// Blocks and what they say can be asked for at a height; states, at the newest one alone.
+fn heights(door: &Door) {
+    let old = door.get("/v1/chains?at=1");
+    assert_eq!((old.status, &old.json["as_of"]["height"]), (200, &json!(1)), "{}", old.json);
+    let one = door.get("/v1/chains/1?at=1").json;
+    assert_eq!((&one["accounts"], &one["proof"]), (&json!(200), &Value::Null));
+    assert_eq!(one["state_root"], door.get("/v1/blocks/1").json["state_root"]);
+    assert_ne!(door.get("/v1/chains/1").json["proof"], Value::Null);
+    let none = door.get("/v1/chains?at=0").json["error"].clone();
+    assert_eq!((&none["code"], &none["data"]["from"]), (&json!(1014), &json!(1)), "{none}");
+    let past = door.get("/v1/chains/1/accounts/7?at=1");
+    let (error, data) = (&past.json["error"], &past.json["error"]["data"]);
+    assert_eq!((past.status, &error["name"]), (410, &json!("not at that height")), "{error}");
+    assert!(data["from"] == data["to"] && data["to"].as_u64() > Some(1), "{data}");
+    let future = door.get(&format!("/v1/chains/1/accounts/7?at={}", u64::MAX));
+    assert_eq!((future.status, &future.json["error"]["name"]), (412, &json!("behind")));
+    assert_eq!(door.rpc("account", &json!({ "chain": 1, "account": 7, "at": 1 }))["error"]["code"], 1014);
+    // The newest height is soon another one, so it takes some tries.
+    wait("an account is read at the newest height", || {
+        let newest = door.get("/v1/status").json["as_of"]["height"].as_u64().unwrap();
+        let read = door.get(&format!("/v1/chains/1/accounts/7?at={}", newest + 1));
+        assert!(read.status != 200 || read.json["as_of"]["height"] == newest + 1, "{}", read.json);
+        read.status == 200
+    });
 }
 
 fn octets() -> &'static str {

@@ -196,7 +196,7 @@ export class InternalError extends ApiError {}
 /** The committed ledger has no such thing, as of `data.as_of` (1001). */
 export class NotFound extends ApiError {}
 
-/** It is older than what the node keeps: ask one that keeps more (1002). */
+/** It is older than what the node keeps: ask one that keeps more (1002, 1014). */
 export class BelowRetention extends ApiError {}
 
 /** The node cannot be reached or has no room: ask again (1003). */
@@ -236,6 +236,7 @@ const CLASSES: ReadonlyMap<number, typeof ApiError> = new Map<number, typeof Api
   [1011, InvalidRequest],
   [1012, Unavailable],
   [1013, InvalidRequest],
+  [1014, BelowRetention],
 ]);
 
 /** The error for the member `error` of an answer. */

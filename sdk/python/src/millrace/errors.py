@@ -196,7 +196,7 @@ class NotFound(ApiError):
 
 
 class BelowRetention(ApiError):
-    """It is older than what the node keeps: ask one that keeps more (1002)."""
+    """It is older than what the node keeps: ask one that keeps more (1002, 1014)."""
 
 
 class Unavailable(ApiError):
@@ -242,6 +242,7 @@ _CLASSES: dict[int, type[ApiError]] = {
     1011: InvalidRequest,
     1012: Unavailable,
     1013: InvalidRequest,
+    1014: BelowRetention,
 }
 
 
