@@ -7,7 +7,6 @@ mod door;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::process::Command;
 use std::time::Duration;
 
 use client::answers::StatusAnswer;
@@ -527,29 +526,18 @@ fn others_come_in_over_tls_and_with_a_token() {
     let mut testbed = Testbed::new(1, 20);
     testbed.spawn(0);
     testbed.ready();
-    let place = |name: &str| testbed.path().join(name).to_str().unwrap().to_owned();
-    let (file, certificate, key) = (place("tokens.toml"), place("http.crt"), place("http.key"));
-    net::Identity::generate("localhost").unwrap().save(certificate.as_ref(), key.as_ref()).unwrap();
-    let (token, _) = expect(0, &["token", "new", "--file", &file, "--name", "a", "--scope", "read"]);
-    // Under which names it is called, it cannot know of an address that stands for all.
-    let options =
-        ["--anonymous", "none", "--tokens", &file, "--certificate", &certificate, "--host", "127.0.0.1"];
-    let door = Door::over_tls(&testbed, &options);
-    // The certificate is its own authority, and TLS is not what is tested here.
+    let (door, token) = Door::over_tls(&testbed);
     let curl = |more: &[&str]| {
-        let url = format!("https://{}/v1/status", door.address);
-        let mut curl = Command::new("curl");
-        curl.args(["-sk", "-o", "/dev/null", "-w", "%{http_code} %{http_version}"]).args(more).arg(url);
-        curl.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        let options = [&["-o", "/dev/null", "-w", "%{http_code} %{http_version}"], more].concat();
+        door.curl("/v1/status", &options)
     };
-    let Ok(without) = curl(&[]) else {
-        eprintln!("SKIPPED: there is no curl");
-        return;
-    };
+    let Some(without) = curl(&[]) else { return };
     assert!(without.starts_with("401 "), "{without}");
-    let header = format!("Authorization: Bearer {}", token.trim());
+    let header = format!("Authorization: Bearer {token}");
     wait("the gateway has reached its node", || curl(&["-H", &header]).unwrap().starts_with("200 "));
     assert_eq!(curl(&["--http1.1", "-H", &header]).unwrap(), "200 1.1");
+    let head = door.curl("/health", &["-i"]).unwrap().to_lowercase();
+    assert!(head.contains("strict-transport-security: max-age="), "{head}");
     // In the clear nothing is answered.
     assert_eq!(door.get("/v1/status").status, 0);
 }
