@@ -50,6 +50,7 @@ mod events;
 mod governance;
 mod kept;
 mod language;
+mod matrix;
 mod network;
 mod node;
 mod page;
@@ -68,6 +69,7 @@ use page::Page;
 use pulse::{Moment, Pulse};
 use texts::Text;
 
+pub use matrix::run as ask_others;
 pub use pulse::run;
 pub use sessions::{CSRF_HEADER, Session, cookie_name};
 
@@ -96,6 +98,7 @@ pub struct Console {
     searches: Semaphore,
     blocks: blocks::Recent,
     kept: kept::Kept,
+    matrix: matrix::Matrix,
 }
 
 impl Default for Console {
@@ -108,6 +111,7 @@ impl Default for Console {
             searches: Semaphore::new(search::SEARCHES_MAX),
             blocks: blocks::Recent::default(),
             kept: kept::Kept::default(),
+            matrix: matrix::Matrix::default(),
         }
     }
 }

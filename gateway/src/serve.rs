@@ -150,6 +150,7 @@ pub fn start(settings: Settings, host: Arc<dyn Host>, share: Share) -> Result<Ru
         tokio::spawn(webhooks::run(gateway.clone(), hooks));
     }
     tokio::spawn(console::run(gateway.clone()));
+    tokio::spawn(console::ask_others(gateway.clone()));
     let router = router(&gateway);
     let places = Arc::new(Semaphore::new(share.connections));
     for listener in listeners {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use client::Address;
 use engine::types::{Charter, Decision, Digest, Genesis, ProposalRecord, Transaction};
 use serde_json::Value;
 
@@ -70,6 +71,8 @@ pub struct Settings {
     pub genesis: Option<Arc<Genesis>>,
     /// What says in words, and as fields, what was signed.
     pub words: Words,
+    /// Where other validators answer clients, by the fingerprints of their certificates, as far as that is known.
+    pub others: Vec<([u8; 32], Address)>,
 }
 
 /// What says what was signed.

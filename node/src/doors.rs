@@ -9,7 +9,7 @@ use gateway::{Doors, Host, Remote, Running, Settings, Share, TlsFiles, TokenFile
 use serde_json::{Value, json};
 
 use crate::cli::{GatewayArgs, TokenCommand, print_json, rows};
-use crate::config::Config;
+use crate::config::{Config, PeerConfig};
 use crate::network::Network;
 use crate::query;
 use crate::signals;
@@ -38,7 +38,9 @@ const GUESTS: usize = 2;
 /// They cannot be opened.
 pub fn open(config: &Config, here: Arc<dyn Host>) -> Result<Option<Running>> {
     let Some(doors) = &config.gateway else { return Ok(None) };
-    let settings = settings(doors.clone(), *config.genesis.network(), Some(config.genesis.clone()));
+    let mut settings = settings(doors.clone(), *config.genesis.network(), Some(config.genesis.clone()));
+    let reached = |peer: &PeerConfig| Some((peer.certificate_fingerprint, peer.clients.clone()?));
+    settings.others = config.peers.iter().filter_map(reached).collect();
     let share = Share { count: GUESTS, begin: after_the_validator, connections: connections() };
     let running = gateway::start(settings, here, share)?;
     told(&running);
@@ -58,7 +60,7 @@ fn settings(doors: Doors, network: Digest, genesis: Option<Arc<Genesis>>) -> Set
         proposal: query::decisions::proposal_fields,
         charter: query::decisions::charter_fields,
     };
-    Settings { doors, network, genesis, words }
+    Settings { doors, network, genesis, words, others: Vec::new() }
 }
 
 /// What a transaction says, as `millrace query transaction --json` has it.
@@ -114,7 +116,9 @@ pub fn serve(args: &GatewayArgs) -> Result<bool> {
     doors.check()?;
     let network = args.node.network.as_deref().map(Network::load).transpose()?;
     let remote = whom(args, network.as_ref())?;
-    let settings = settings(doors, remote.network, network.as_ref().map(|network| network.genesis.clone()));
+    let mut settings = settings(doors, remote.network, network.as_ref().map(|network| network.genesis.clone()));
+    let members = network.iter().flat_map(|network| &network.members);
+    settings.others = members.map(|member| (member.fingerprint.0, member.clients.clone())).collect();
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     println!("the gateway calls {}", remote.address);
     let share = Share { count: threads, begin: || {}, connections: connections() };

@@ -24,5 +24,5 @@ pub(crate) fn alone(doors: Doors) -> Gateway {
     };
     let network = engine::types::Digest([1; 32]);
     let host: Arc<dyn Host> = Arc::new(Nowhere);
-    Gateway::new(Settings { doors, network, genesis: None, words }, Desk::open(&host)).unwrap()
+    Gateway::new(Settings { doors, network, genesis: None, words, others: Vec::new() }, Desk::open(&host)).unwrap()
 }

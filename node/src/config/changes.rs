@@ -51,7 +51,7 @@ const fn restart(name: &'static str, says: fn(&Config) -> String) -> Setting {
 
 /// Every field, in the order of the file. What the genesis has a say in is compared by what it leads to: another path
 /// to the same file is no change.
-pub const SETTINGS: [Setting; 44] = [
+pub const SETTINGS: [Setting; 45] = [
     restart("validator.index", |of| of.index.map_or_else(|| "none".to_owned(), |index| index.to_string())),
     restart("validator.name", |of| of.name.clone()),
     restart("network.genesis", |of| format!("network {}", of.genesis.network())),
@@ -107,6 +107,12 @@ pub const SETTINGS: [Setting; 44] = [
     reload("log.level", |of| of.log_level.clone()),
     restart("peer.index", |of| of_peers(of, |peer| peer.index.to_string())),
     restart("peer.name", |of| of_peers(of, |peer| peer.name.clone())),
+    restart("peer.clients", |of| {
+        let said = |peer: &super::PeerConfig| {
+            peer.clients.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string)
+        };
+        of_peers(of, said)
+    }),
     reload("peer.address", |of| of_peers(of, |peer| peer.address.to_string())),
     restart("peer.certificate_fingerprint", |of| {
         of_peers(of, |peer| hex::encode(peer.certificate_fingerprint))

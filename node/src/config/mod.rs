@@ -68,6 +68,8 @@ pub struct PeerConfig {
     pub name: String,
     /// Where it is reached by its peers.
     pub address: Address,
+    /// Where it is reached by clients, if that was said: the console asks there for its links.
+    pub clients: Option<Address>,
     /// SHA-256 of the public key of its TLS certificate (DER).
     pub certificate_fingerprint: [u8; 32],
     /// The key of its votes and batches.
@@ -399,6 +401,7 @@ fn read_peer(mut peer: Section) -> Result<PeerConfig, ConfigError> {
         index: peer.required("index", "the peer's place in the genesis, counted from 0")?,
         name: peer.required("name", "the peer's name in the genesis")?,
         address: peer.required("address", ADDRESS)?,
+        clients: peer.maybe("clients", ADDRESS)?,
         certificate_fingerprint: peer.required("certificate_fingerprint", HEX32)?,
         public_key: peer.required("public_key", HEX32)?,
     };

@@ -77,6 +77,7 @@ fn each_field_is_named_when_it_says_something_else_and_taken_over_where_it_can_b
         ("gateway", "webhooks", "[\"http://127.0.0.1:7/\"]"),
         ("gateway", "streams_per_caller", "7"),
         ("[peer]", "address", "\"127.0.0.1:3\""),
+        ("[peer]", "clients", "\"127.0.0.1:4\""),
         ("[observer]", "name", "\"fir\""),
         ("[observer]", "address", "\"127.0.0.1:5\""),
         ("[observer]", "certificate_fingerprint", &format!("\"{}\"", hex::encode([8; 32]))),
@@ -110,7 +111,8 @@ fn each_field_is_named_when_it_says_something_else_and_taken_over_where_it_can_b
 #[test]
 fn every_field_that_is_read_stands_here_and_in_the_guide() {
     let source = concat!(include_str!("../mod.rs"), include_str!("../gateway.rs"));
-    let readers = ["required", "optional", "bounded", "optional_bounded", "choice", "path", "optional_path"];
+    let readers =
+        ["required", "optional", "bounded", "optional_bounded", "choice", "path", "optional_path", "maybe"];
     let mut read = BTreeSet::new();
     for reader in readers {
         for (_, rest) in
