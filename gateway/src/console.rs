@@ -71,7 +71,7 @@ use texts::Text;
 
 pub use matrix::run as ask_others;
 pub use pulse::run;
-pub use sessions::{CSRF_HEADER, Session, cookie_name};
+pub use sessions::{CSRF_HEADER, Session, chance, cookie_name};
 
 /// What browsers may load for a page, and from where.
 pub const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; base-uri 'none'; \
@@ -209,7 +209,9 @@ const PAGES: [(&str, Keep, Make); 14] = [
     ("/", Keep::AMoment, |gateway, view| Box::pin(network::page(gateway, view))),
     ("/chains", Keep::AMoment, |gateway, view| Box::pin(chains::list(gateway, view))),
     ("/chains/{chain}", Keep::Never, |gateway, view| Box::pin(chains::one(gateway, view))),
-    ("/chains/{chain}/accounts/{account}", Keep::Never, |gateway, view| Box::pin(accounts::one(gateway, view))),
+    ("/chains/{chain}/accounts/{account}", Keep::Never, |gateway, view| {
+        Box::pin(accounts::one(gateway, view))
+    }),
     ("/blocks", Keep::AMoment, |gateway, view| Box::pin(blocks::list(gateway, view))),
     ("/blocks/{height}", Keep::Never, |gateway, view| Box::pin(blocks::one(gateway, view))),
     ("/transactions", Keep::AMoment, |gateway, view| Box::pin(transactions::list(gateway, view))),
@@ -265,7 +267,11 @@ async fn made(
     result.unwrap_or_else(|failure| failed(gateway, &view, &failure))
 }
 
-async fn page((make, keep): (Make, Keep), gateway: &Arc<Gateway>, view: &mut View) -> Result<Arc<Page>, Failure> {
+async fn page(
+    (make, keep): (Make, Keep),
+    gateway: &Arc<Gateway>,
+    view: &mut View,
+) -> Result<Arc<Page>, Failure> {
     view.visitor.may(Scope::Read)?;
     view.moment = Some(Pulse::fresh(gateway).await?);
     let view = &*view;

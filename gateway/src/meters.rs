@@ -40,8 +40,8 @@ struct AtDoor {
     door: &'static str,
 }
 
-/// The counters of a gateway.
-#[derive(Debug)]
+/// The counters of a gateway. Cheap to clone: they are shared.
+#[derive(Clone, Debug)]
 pub struct Meters {
     calls: Family<Call, Counter>,
     failures: Family<Reason, Counter>,

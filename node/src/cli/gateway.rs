@@ -49,6 +49,13 @@ pub struct GatewayArgs {
     /// The private key of the certificate, in PEM; without, the file of the certificate with the ending .key.
     #[arg(long, value_name = "FILE", requires = "certificate")]
     pub private_key: Option<PathBuf>,
+    /// The certificates of the authorities that vouch for client certificates, in PEM: who shows one may do what the
+    /// file of clients says of its key.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub client_authority: Option<PathBuf>,
+    /// What the key of each client certificate may do; without, clients.toml beside the authorities.
+    #[arg(long, value_name = "FILE", requires = "client_authority")]
+    pub clients: Option<PathBuf>,
     /// A name under which it is called, beside localhost and the addresses on which it listens. Can be given again.
     #[arg(long, value_name = "NAME")]
     pub host: Vec<String>,
@@ -114,7 +121,7 @@ pub struct NewTokenArgs {
     /// A name for people.
     #[arg(long)]
     pub name: String,
-    /// What it allows, with commas between them: read, submit, metrics.
+    /// What it allows, with commas between them: read, submit, metrics, admin.
     #[arg(long, value_name = "SCOPES", required = true, value_delimiter = ',')]
     pub scope: Vec<Scope>,
     /// After how many days it ends.

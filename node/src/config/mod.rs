@@ -153,6 +153,8 @@ pub struct Config {
     pub listen_clients: ListenOn,
     /// HTTP in the validator's process, if there is any.
     pub gateway: Option<::gateway::Doors>,
+    /// How it is administered over HTTP, if it is.
+    pub admin: Option<::gateway::AdminDoors>,
     /// The other validators of the genesis, ascending by index.
     pub peers: Vec<PeerConfig>,
     /// Those that may follow.
@@ -220,7 +222,7 @@ impl Config {
             })));
         }
 
-        let gateway = gateway::read(&mut top)?;
+        let (gateway, admin) = gateway::read(&mut top)?.unzip();
 
         let mut storage = top.section("storage")?;
         let data = storage.path("directory", "the directory of this validator's journal")?;
@@ -306,6 +308,7 @@ impl Config {
             listen_peers,
             listen_clients,
             gateway,
+            admin: admin.flatten(),
             peers,
             observers,
             work,

@@ -17,11 +17,15 @@ use serde_json::{Value, json};
 use crate::testbed::{CHAIN, PATIENCE, Testbed, expect, wait};
 use door::{Answer, Door};
 
-/// A network whose validators have a gateway in their processes, with a chain of money and one of attestations.
+/// A network whose validators have a gateway in their processes.
+fn drafted() -> Testbed {
+    let chains = ChainDraft::alike(1, 200, 1_000_000);
+    Testbed::with(&InitOptions { chains, gateway: true, ..InitOptions::default() })
+}
+
+/// The same, running.
 fn network() -> Testbed {
-    let options =
-        InitOptions { chains: ChainDraft::alike(1, 200, 1_000_000), gateway: true, ..InitOptions::default() };
-    let mut testbed = Testbed::with(&options);
+    let mut testbed = drafted();
     (0..4).for_each(|index| testbed.spawn(index));
     testbed.ready();
     testbed
@@ -485,7 +489,10 @@ fn a_token_opens_what_its_scope_says_until_it_is_revoked() {
 
 #[test]
 fn a_validator_that_is_gone_is_an_alarm_until_it_is_back() {
-    let mut testbed = network();
+    let mut testbed = drafted();
+    let (admin, token) = administered(&testbed);
+    (0..4).for_each(|index| testbed.spawn(index));
+    testbed.ready();
     let door = Door::of_validator(&testbed, 0);
     let hook = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/alarms", hook.local_addr().unwrap());
@@ -511,6 +518,7 @@ fn a_validator_that_is_gone_is_an_alarm_until_it_is_back() {
         (&told["event"], &told["validator"]),
         (&json!("raised"), &json!(testbed.network.members[1].name))
     );
+    silenced_over_http(&testbed, &door, (&admin, &token));
     testbed.spawn(3);
     testbed.ready();
     // That it was raised may be told more than once.
@@ -518,6 +526,53 @@ fn a_validator_that_is_gone_is_an_alarm_until_it_is_back() {
     wait("it is back", || !alarms().contains(&edge));
     let log = std::fs::read_to_string(testbed.network.members[0].log_file()).unwrap_or_default();
     assert!(log.is_empty() || log.contains("the alarm is over"), "{log}");
+}
+
+/// Lets the first validator be administered: where, and with which token.
+fn administered(testbed: &Testbed) -> (Door, String) {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let file = testbed.network.members[0].config_file();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let tokens = "anonymous = [\"read\", \"submit\"]\ntokens = \"tokens.toml\"\n";
+    let text = text.replace("anonymous = [\"read\", \"submit\"]\n", tokens);
+    let admin = format!("\n[gateway.admin]\nlisten = \"{address}\"\naudit = \"audit.log\"\n");
+    std::fs::write(&file, text + &admin).unwrap();
+    let tokens = file.with_file_name("tokens.toml");
+    let new = ["token", "new", "--file", tokens.to_str().unwrap(), "--name", "ops", "--scope", "admin"];
+    let (token, _) = expect(0, &new);
+    (Door::at(address), format!("Authorization: Bearer {}", token.trim()))
+}
+
+/// An alarm is silenced and the level of the log is set, and the audit log says by whom.
+fn silenced_over_http(testbed: &Testbed, door: &Door, (admin, token): (&Door, &str)) {
+    let call = |path: &str, body: &Value| {
+        let answer = admin.request("POST", path, &[JSON, token], body.to_string().as_bytes());
+        (answer.status, answer.json)
+    };
+    let is_silenced = || {
+        let alarms = door.get("/v1/status").json["status"]["alarms"].clone();
+        let edge = alarms.as_array().unwrap().iter().find(|of| of["alarm"] == "quorum_at_edge").cloned();
+        edge.is_some_and(|edge| edge["silenced"]["reason"] == "it is moved")
+    };
+    let silence =
+        |seconds: u64| json!({ "alarm": "quorum_at_edge", "seconds": seconds, "reason": " it is moved " });
+    assert_eq!(call("/v1/silences", &silence(31 * 86_400)).0, 400);
+    assert_eq!(call("/v1/silences", &silence(3_600)).0, 200);
+    wait("the alarm is silenced", is_silenced);
+    let data = testbed.network.members[0].data();
+    let (listed, _) = expect(0, &["alarm", "silences", "--data", data.to_str().unwrap()]);
+    assert!(listed.contains("quorum_at_edge, until ") && listed.contains("it is moved"), "{listed}");
+    assert_eq!(call("/v1/silences/end", &json!({ "alarm": "quorum_at_edge" })).0, 200);
+    wait("it rings again", || !is_silenced());
+    assert_eq!(call("/v1/log-level", &json!({ "level": "lout" })).0, 400);
+    assert_eq!(call("/v1/log-level", &json!({ "level": "warn" })), (200, json!({ "level": "warn" })));
+    assert_eq!(call("/v1/log-level", &json!({ "level": "info" })).0, 200);
+    assert_eq!(admin.get("/v1/tokens").status, 401, "nobody without a token");
+    let audit = testbed.network.members[0].config_file().with_file_name("audit.log");
+    let audit = std::fs::read_to_string(audit).unwrap();
+    let outcomes: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(outcomes.len(), 12, "two lines a change: {audit}");
+    assert!(outcomes.iter().all(|line| line["who"] == "token ops"), "{audit}");
 }
 
 /// Beyond this machine: TLS, a token, and nothing for those who have neither.

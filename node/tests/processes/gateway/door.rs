@@ -59,6 +59,11 @@ impl Door {
         door
     }
 
+    /// What listens at an address.
+    pub fn at(address: SocketAddr) -> Self {
+        Self { address, process: None }
+    }
+
     /// A gateway in a process of its own, to a validator.
     pub fn beside(testbed: &Testbed, index: usize, options: &[&str]) -> Self {
         let door = Self::spawned(testbed, (index, "127.0.0.1:0"), options);
