@@ -48,7 +48,9 @@ mod chains;
 mod charts;
 mod events;
 mod governance;
+mod kept;
 mod language;
+mod matrix;
 mod network;
 mod node;
 mod page;
@@ -67,8 +69,9 @@ use page::Page;
 use pulse::{Moment, Pulse};
 use texts::Text;
 
+pub use matrix::run as ask_others;
 pub use pulse::run;
-pub use sessions::{CSRF_HEADER, Session, cookie_name};
+pub use sessions::{CSRF_HEADER, Session, chance, cookie_name};
 
 /// What browsers may load for a page, and from where.
 pub const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; base-uri 'none'; \
@@ -94,6 +97,8 @@ pub struct Console {
     streams: Arc<Semaphore>,
     searches: Semaphore,
     blocks: blocks::Recent,
+    kept: kept::Kept,
+    matrix: matrix::Matrix,
 }
 
 impl Default for Console {
@@ -105,6 +110,8 @@ impl Default for Console {
             streams: Arc::new(Semaphore::new(events::STREAMS_MAX)),
             searches: Semaphore::new(search::SEARCHES_MAX),
             blocks: blocks::Recent::default(),
+            kept: kept::Kept::default(),
+            matrix: matrix::Matrix::default(),
         }
     }
 }
@@ -188,22 +195,33 @@ impl View {
 /// What makes a page.
 type Make = for<'a> fn(&'a Arc<Gateway>, &'a View) -> Boxed<'a, Result<Page, Failure>>;
 
+/// Whether a page is made for each visitor, or once for all of them.
+#[derive(Clone, Copy)]
+enum Keep {
+    /// Once for each moment of the node. Such a page says nothing of its visitor.
+    AMoment,
+    /// For each visitor: so many others would be kept that nobody asks for again.
+    Never,
+}
+
 /// All pages.
-const PAGES: [(&str, Make); 14] = [
-    ("/", |gateway, view| Box::pin(network::page(gateway, view))),
-    ("/chains", |gateway, view| Box::pin(chains::list(gateway, view))),
-    ("/chains/{chain}", |gateway, view| Box::pin(chains::one(gateway, view))),
-    ("/chains/{chain}/accounts/{account}", |gateway, view| Box::pin(accounts::one(gateway, view))),
-    ("/blocks", |gateway, view| Box::pin(blocks::list(gateway, view))),
-    ("/blocks/{height}", |gateway, view| Box::pin(blocks::one(gateway, view))),
-    ("/transactions", |gateway, view| Box::pin(transactions::list(gateway, view))),
-    ("/transactions/{id}", |gateway, view| Box::pin(transactions::one(gateway, view))),
-    ("/accounts", |gateway, view| Box::pin(accounts::list(gateway, view))),
-    ("/governance", |gateway, view| Box::pin(governance::page(gateway, view))),
-    ("/node", |_, view| Box::pin(std::future::ready(node::page(view)))),
-    ("/alarms", |gateway, view| Box::pin(std::future::ready(alarms::list(gateway, view)))),
-    ("/alarms/{alarm}", |_, view| Box::pin(std::future::ready(alarms::one(view)))),
-    ("/search", |gateway, view| Box::pin(search::page(gateway, view))),
+const PAGES: [(&str, Keep, Make); 14] = [
+    ("/", Keep::AMoment, |gateway, view| Box::pin(network::page(gateway, view))),
+    ("/chains", Keep::AMoment, |gateway, view| Box::pin(chains::list(gateway, view))),
+    ("/chains/{chain}", Keep::Never, |gateway, view| Box::pin(chains::one(gateway, view))),
+    ("/chains/{chain}/accounts/{account}", Keep::Never, |gateway, view| {
+        Box::pin(accounts::one(gateway, view))
+    }),
+    ("/blocks", Keep::AMoment, |gateway, view| Box::pin(blocks::list(gateway, view))),
+    ("/blocks/{height}", Keep::Never, |gateway, view| Box::pin(blocks::one(gateway, view))),
+    ("/transactions", Keep::AMoment, |gateway, view| Box::pin(transactions::list(gateway, view))),
+    ("/transactions/{id}", Keep::Never, |gateway, view| Box::pin(transactions::one(gateway, view))),
+    ("/accounts", Keep::Never, |gateway, view| Box::pin(accounts::list(gateway, view))),
+    ("/governance", Keep::AMoment, |gateway, view| Box::pin(governance::page(gateway, view))),
+    ("/node", Keep::AMoment, |_, view| Box::pin(std::future::ready(node::page(view)))),
+    ("/alarms", Keep::AMoment, |gateway, view| Box::pin(std::future::ready(alarms::list(gateway, view)))),
+    ("/alarms/{alarm}", Keep::Never, |_, view| Box::pin(std::future::ready(alarms::one(view)))),
+    ("/search", Keep::Never, |gateway, view| Box::pin(search::page(gateway, view))),
 ];
 
 /// The paths of the console.
@@ -221,9 +239,9 @@ pub fn routes() -> Router<Doors> {
         .route("/language", get(set_language))
         .route("/sign-in", get(sign_in_form).post(sign_in))
         .route("/sign-out", post(sign_out));
-    for (path, make) in PAGES {
+    for (path, keep, make) in PAGES {
         let handler = move |doors: State<Doors>, path: RawPathParams, request: Request| {
-            made(make, doors, path, request)
+            made((make, keep), doors, path, request)
         };
         router = router.route(path, get(handler));
     }
@@ -231,7 +249,7 @@ pub fn routes() -> Router<Doors> {
 }
 
 async fn made(
-    make: Make,
+    make: (Make, Keep),
     State(doors): State<Doors>,
     path: RawPathParams,
     request: Request,
@@ -249,10 +267,22 @@ async fn made(
     result.unwrap_or_else(|failure| failed(gateway, &view, &failure))
 }
 
-async fn page(make: Make, gateway: &Arc<Gateway>, view: &mut View) -> Result<Page, Failure> {
+async fn page(
+    (make, keep): (Make, Keep),
+    gateway: &Arc<Gateway>,
+    view: &mut View,
+) -> Result<Arc<Page>, Failure> {
     view.visitor.may(Scope::Read)?;
     view.moment = Some(Pulse::fresh(gateway).await?);
-    make(gateway, view).await
+    let view = &*view;
+    let since = view.moment()?.taken;
+    match keep {
+        Keep::AMoment => {
+            let key = (view.language.tag(), view.path.clone());
+            gateway.console.kept.page(key, since, make(gateway, view)).await
+        }
+        Keep::Never => make(gateway, view).await.map(Arc::new),
+    }
 }
 
 /// A page as it goes over the wire; with the headers of its request nothing is sent that the browser has already.
@@ -334,7 +364,8 @@ async fn genesis(State(doors): State<Doors>, request: Request) -> Response<Body>
 }
 
 async fn stream(State(doors): State<Doors>, request: Request) -> Response<Body> {
-    let opened = visitor(&request).may(Scope::Read).and_then(|()| events::open(doors.gateway.clone()));
+    let visitor = visitor(&request);
+    let opened = visitor.may(Scope::Read).and_then(|()| events::open(doors.gateway.clone(), visitor));
     drop(request);
     opened.unwrap_or_else(|failure| doors.fail(&failure))
 }

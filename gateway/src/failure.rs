@@ -62,6 +62,8 @@ kinds! {
     TOO_SLOW = 1012, "too slow", 408;
     /// The path takes another method of HTTP.
     WRONG_METHOD = 1013, "wrong method", 405;
+    /// The node keeps no state of the height of `at`.
+    NOT_AT = 1014, "not at that height", 410;
 }
 
 /// Something that went wrong, as it is answered.
@@ -127,6 +129,16 @@ impl Failure {
             FailureKind::BelowRetention => Self::new(BELOW_RETENTION, &failure.reason).with(data),
             FailureKind::Unavailable => Self::unavailable(&failure.reason).with(data),
         }
+    }
+
+    /// The node cannot answer for a height, and can for these.
+    pub fn not_at(at: u64, (from, to): (u64, u64), as_of: AsOf) -> Self {
+        let can = match from == to {
+            true => format!("for height {from} alone, which is its newest"),
+            false => format!("for the heights {from} to {to}"),
+        };
+        let message = format!("the node cannot answer this for height {at}: it can {can}");
+        Self::new(NOT_AT, message).with(json!({ "as_of": as_of, "from": from, "to": to }))
     }
 
     /// A transaction that the node did not take. The code is that of `docs/ERRORS.md`.

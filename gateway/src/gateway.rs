@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::arguments::Arguments;
+use crate::certificates::{Certificate, Clients};
 use crate::clock;
 use crate::console::{Console, Session};
 use crate::desk::Desk;
@@ -15,6 +16,7 @@ use crate::meters::{Door, Meters};
 use crate::numbers;
 use crate::offenders::{Offenders, SIGNATURES};
 use crate::operations::{Caller, Operation, Reply};
+use crate::ready::Ready;
 use crate::settings::Settings;
 use crate::streams::Streams;
 use crate::tokens::{Scope, Scopes, TokenError, Tokens};
@@ -32,6 +34,8 @@ pub struct Gateway {
     pub settings: Settings,
     /// The tokens, if there is a file of them.
     pub tokens: Option<Tokens>,
+    /// What the keys of client certificates may do, if those are asked for.
+    pub clients: Option<Clients>,
     /// Room for proofs.
     pub proofs: Semaphore,
     /// Who has sent bad signatures lately.
@@ -42,6 +46,8 @@ pub struct Gateway {
     pub streams: Streams,
     /// The pages for people.
     pub console: Console,
+    /// Whether the node is ready, as everybody may ask.
+    pub ready: Ready,
     /// When it began.
     pub started: Instant,
 }
@@ -55,6 +61,8 @@ pub struct Visitor {
     pub scopes: Scopes,
     /// The SHA-256 of its token, if it has shown one.
     pub token: Option<[u8; 32]>,
+    /// The certificate that it has shown, if it is known by that.
+    pub certificate: Option<Certificate>,
     /// Its session, if it is a browser that has signed in.
     pub session: Option<Session>,
 }
@@ -66,15 +74,19 @@ impl Gateway {
     /// The file of tokens cannot be used.
     pub fn new(settings: Settings, desk: Desk) -> Result<Self, TokenError> {
         let tokens = settings.doors.tokens.as_deref().map(Tokens::open).transpose()?;
+        let clients = settings.doors.clients.as_ref();
+        let clients = clients.map(|files| Clients::open(&files.clients)).transpose()?;
         Ok(Self {
             desk,
             settings,
             tokens,
+            clients,
             proofs: Semaphore::new(PROOFS_MAX),
             offenders: Offenders::new(SIGNATURES),
             meters: Meters::new(),
             streams: Streams::default(),
             console: Console::default(),
+            ready: Ready::default(),
             started: Instant::now(),
         })
     }
@@ -104,8 +116,12 @@ impl Gateway {
     ) -> Result<Reply, Failure> {
         visitor.may(operation.scope)?;
         let arguments = arguments?;
-        self.reach(arguments.whole("min_height")).await?;
+        let at = arguments.whole("at");
+        self.reach(arguments.whole("min_height").max(at)).await?;
         let mut reply = (operation.run)(self, visitor.caller, &arguments).await?;
+        if let Some(at) = at {
+            answers_for(at, &reply.value)?;
+        }
         numbers::exact(&mut reply.value);
         Ok(reply)
     }
@@ -131,16 +147,25 @@ impl Gateway {
         }
     }
 
-    /// Whether a visitor may still do something: its token can have been revoked, or have ended, since it came.
+    /// Whether a visitor may still do something: its token or certificate can have been revoked, or have ended, since
+    /// it came.
     ///
     /// # Errors
     /// As [`Visitor::may`]; [`failure::UNAUTHORIZED`] with a token that is not good any more.
     pub fn may_still(&self, visitor: Visitor, scope: Scope) -> Result<(), Failure> {
-        let Some(token) = visitor.token else { return visitor.may(scope) };
-        let tokens = self.tokens.as_ref();
-        let found =
-            tokens.and_then(|tokens| tokens.find_hash(&token, self.started.elapsed(), clock::unix_seconds()));
-        let ended = || Failure::new(failure::UNAUTHORIZED, "the token was revoked, or has ended");
+        let (now, unix) = (self.started.elapsed(), clock::unix_seconds());
+        let (found, words) = match (visitor.token, visitor.certificate) {
+            (Some(token), _) => {
+                let found = self.tokens.as_ref().and_then(|tokens| tokens.find_hash(&token, now, unix));
+                (found, "the token was revoked, or has ended")
+            }
+            (None, Some(certificate)) => {
+                let found = self.clients.as_ref().and_then(|clients| clients.find(&certificate, now, unix));
+                (found, "the client certificate is not known any more, or has ended")
+            }
+            (None, None) => return visitor.may(scope),
+        };
+        let ended = || Failure::new(failure::UNAUTHORIZED, words);
         Visitor { scopes: found.ok_or_else(ended)?.scopes, ..visitor }.may(scope)
     }
 
@@ -157,6 +182,16 @@ impl Gateway {
     }
 }
 
+/// Whether an answer is for the height that was asked for. Where not, it is for the node's newest one.
+///
+/// # Errors
+/// [`failure::NOT_AT`].
+fn answers_for(at: u64, answer: &Value) -> Result<(), Failure> {
+    let as_of: client::AsOf = serde_json::from_value(answer["as_of"].clone()).unwrap_or_default();
+    let newest = as_of.height.0;
+    if newest == at { Ok(()) } else { Err(Failure::not_at(at, (newest, newest), as_of)) }
+}
+
 impl Visitor {
     /// Whether it may do something.
     ///
@@ -166,9 +201,10 @@ impl Visitor {
         match self.scopes.has(scope) {
             true => Ok(()),
             false => {
-                let (kind, shown) = match self.token.is_some() {
-                    true => (failure::FORBIDDEN, "the token"),
-                    false => (failure::UNAUTHORIZED, "no token was shown, which"),
+                let (kind, shown) = match (self.token, self.certificate) {
+                    (Some(_), _) => (failure::FORBIDDEN, "the token"),
+                    (None, Some(_)) => (failure::FORBIDDEN, "the client certificate"),
+                    (None, None) => (failure::UNAUTHORIZED, "no token was shown, which"),
                 };
                 let message = format!("this needs the scope {scope}, and {shown} allows {}", self.scopes);
                 Err(Failure::new(kind, message))

@@ -15,8 +15,8 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION,
-    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderValue, ORIGIN, REFERRER_POLICY, VARY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+    REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{Method, Response, StatusCode, Uri};
 use axum::middleware::Next;
@@ -25,6 +25,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::certificates::Shown;
 use crate::clock;
 use crate::console::{CSRF_HEADER, FORMS, Session, cookie_name};
 use crate::failure::{self, Failure};
@@ -44,9 +45,14 @@ const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// The longest token that is looked at.
 const TOKEN_BYTES_MAX: usize = 256;
 
-/// Where a connection comes from.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
+/// Where a connection comes from, and what it has shown.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The address of the other side.
+    pub address: SocketAddr,
+    /// Its client certificate.
+    pub shown: Shown,
+}
 
 /// What is checked, and the room that there is.
 pub struct Guard {
@@ -71,7 +77,7 @@ impl Guard {
     }
 
     /// Who sends a request, if it may be sent here at all.
-    fn admit(&self, request: &Request, peer: Option<SocketAddr>) -> Result<Visitor, Failure> {
+    fn admit(&self, request: &Request, peer: Option<&Peer>) -> Result<Visitor, Failure> {
         let authority = authority(request.headers(), request.uri());
         if !self.hosts.iter().any(|host| *host == name_of(&authority)) {
             let shown: String = authority.chars().take(64).collect();
@@ -88,8 +94,13 @@ impl Guard {
                 "a page of another origin may not call this gateway, unless its configuration names it";
             return Err(Failure::new(failure::WRONG_ORIGIN, message));
         }
-        match shown(request.headers()) {
+        match bearer_of(request.headers()) {
             Some(shown) => self.bearer(shown),
+            None if is_sent_from_elsewhere(request, peer) => Err(Failure::new(
+                failure::WRONG_ORIGIN,
+                "a page of another site has made the browser send this with its cookie or certificate: send it from a page \
+                 of this gateway, or show a token",
+            )),
             None => self.browser(request, &authority, peer),
         }
     }
@@ -105,6 +116,13 @@ impl Guard {
         is_own || self.origins.contains(&origin)
     }
 
+    /// Whether a browser is to call this name over TLS alone from now on. Not `localhost`: a browser would take that
+    /// for every program on its machine.
+    fn keeps_tls(&self, request: &Request) -> bool {
+        let called = authority(request.headers(), request.uri());
+        self.gateway.settings.doors.tls.is_some() && name_of(&called) != "localhost"
+    }
+
     /// Who shows a token, or something else in its place.
     fn bearer(&self, shown: Option<&str>) -> Result<Visitor, Failure> {
         let wrong = |words: &str| Failure::new(failure::UNAUTHORIZED, words);
@@ -117,25 +135,23 @@ impl Guard {
         let found =
             found.ok_or_else(|| wrong("the token is unknown, revoked or expired: get another one"))?;
         let caller = caller("token", &found.name);
-        Ok(Visitor { caller, scopes: found.scopes, token: Some(hash), session: None })
+        let scopes = found.scopes;
+        Ok(Visitor { caller, scopes, token: Some(hash), certificate: None, session: None })
     }
 
-    /// Who shows no token: a browser that has signed in, or somebody at an address.
-    fn browser(
-        &self,
-        request: &Request,
-        authority: &str,
-        peer: Option<SocketAddr>,
-    ) -> Result<Visitor, Failure> {
+    /// Who shows no token: a browser that has signed in, who holds a certificate, or somebody at an address.
+    fn browser(&self, request: &Request, authority: &str, peer: Option<&Peer>) -> Result<Visitor, Failure> {
         let Some((session, token, bearer)) = self.signed_in(request.headers(), authority) else {
-            let address = peer.map(|peer| peer.ip().to_canonical().to_string()).unwrap_or_default();
+            if let Some(holder) = self.holder(peer)? {
+                return Ok(holder);
+            }
+            let address = peer.map(|peer| peer.address.ip().to_canonical().to_string()).unwrap_or_default();
             let (caller, scopes) = (caller("address", &address), self.gateway.settings.doors.anonymous);
-            return Ok(Visitor { caller, scopes, token: None, session: None });
+            return Ok(Visitor { caller, scopes, token: None, certificate: None, session: None });
         };
         // Browsers send cookies by themselves, so a cookie alone may read and not write.
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         let is_form = FORMS.contains(&request.uri().path());
-        if !reads && !is_form && !session.has_shown_csrf(request.headers()) {
+        if !reads(request) && !is_form && !session.has_shown_csrf(request.headers()) {
             let message = format!(
                 "a request with a cookie that changes something must carry the header {CSRF_HEADER}; programs show a \
                  token instead"
@@ -143,7 +159,29 @@ impl Guard {
             return Err(Failure::new(failure::FORBIDDEN, message));
         }
         let caller = caller("token", &bearer.name);
-        Ok(Visitor { caller, scopes: bearer.scopes, token: Some(token), session: Some(session) })
+        let (scopes, token, session) = (bearer.scopes, Some(token), Some(session));
+        Ok(Visitor { caller, scopes, token, certificate: None, session })
+    }
+
+    /// Who holds the certificate of a connection, if one was shown.
+    fn holder(&self, peer: Option<&Peer>) -> Result<Option<Visitor>, Failure> {
+        let certificate = match peer.map(|peer| &peer.shown) {
+            None | Some(Shown::Nothing) => return Ok(None),
+            Some(Shown::Bad(words)) => return Err(Failure::new(failure::UNAUTHORIZED, words)),
+            Some(Shown::Good(certificate)) => *certificate,
+        };
+        let (now, unix) = (self.gateway.started.elapsed(), clock::unix_seconds());
+        let found = self.gateway.clients.as_ref().and_then(|clients| clients.find(&certificate, now, unix));
+        let found = found.ok_or_else(|| {
+            let key = hex::encode(certificate.key);
+            let words = format!(
+                "the client certificate has ended, or its key {key} is not in the file of clients: show another one, or \
+                 have it added"
+            );
+            Failure::new(failure::UNAUTHORIZED, words)
+        })?;
+        let (caller, scopes) = (caller("certificate", &found.name), found.scopes);
+        Ok(Some(Visitor { caller, scopes, token: None, certificate: Some(certificate), session: None }))
     }
 
     /// The session of a request, whose token is still good: with the hash of that, and what it allows.
@@ -184,12 +222,30 @@ impl Guard {
 
 /// The token that a request shows, or `Some(None)` where it shows something else. A page of a browser cannot set the
 /// header of a WebSocket, and names it among the protocols.
-fn shown(headers: &HeaderMap) -> Option<Option<&str>> {
+pub fn bearer_of(headers: &HeaderMap) -> Option<Option<&str>> {
     let Some(shown) = headers.get(AUTHORIZATION) else { return streams::token(headers).map(Some) };
     Some(shown.to_str().ok().and_then(|text| {
         let (scheme, token) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     }))
+}
+
+/// The header in which a browser says which page has made it send a request. No page can set it.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Whether a request only reads.
+fn reads(request: &Request) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Whether a browser says that another site has made it send this, which changes something, with what browsers send by
+/// themselves: a cookie or a certificate. Programs and old browsers say nothing: for those the other checks stand.
+fn is_sent_from_elsewhere(request: &Request, peer: Option<&Peer>) -> bool {
+    let headers = request.headers();
+    let site = headers.get(&SEC_FETCH_SITE).map(HeaderValue::as_bytes);
+    let is_elsewhere = site.is_some_and(|site| site != b"same-origin" && site != b"none");
+    let has_certificate = peer.is_some_and(|peer| peer.shown != Shown::Nothing);
+    is_elsewhere && !reads(request) && (has_certificate || headers.contains_key(COOKIE))
 }
 
 /// Where a request says that it goes.
@@ -201,7 +257,7 @@ pub fn authority(headers: &HeaderMap, uri: &Uri) -> String {
 }
 
 /// An authority without its port.
-fn name_of(authority: &str) -> &str {
+pub fn name_of(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => authority,
@@ -209,7 +265,7 @@ fn name_of(authority: &str) -> &str {
 }
 
 /// A number for somebody, which says nothing of them.
-fn caller(what: &str, who: &str) -> Caller {
+pub fn caller(what: &str, who: &str) -> Caller {
     let hash = sha256_parts(&[what.as_bytes(), b" ", who.as_bytes()]);
     Caller(u64::from_le_bytes(*hash.first_chunk().expect("a hash is longer")))
 }
@@ -217,21 +273,22 @@ fn caller(what: &str, who: &str) -> Caller {
 /// The layer around all handlers.
 pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response<Body> {
     let meters = &guard.gateway.meters;
+    let keeps_tls = guard.keeps_tls(&request);
     let refuse = |failure: Failure| {
         meters.failed(failure.kind);
-        decorated(failed(&failure), None)
+        decorated(failed(&failure), None, keeps_tls)
     };
     // Everybody is told whether the gateway lives.
     let is_probe = matches!(request.uri().path(), "/health" | "/ready");
     let Ok(room) = guard.requests.clone().try_acquire_owned() else {
         return refuse(Failure::unavailable("too many requests are being worked on; ask again later"));
     };
-    let peer = request.extensions().get().map(|Peer(peer)| *peer);
+    let peer = request.extensions().get::<Peer>().cloned();
     let origin = request.headers().get(ORIGIN).cloned();
     if !is_probe {
-        match guard.admit(&request, peer) {
+        match guard.admit(&request, peer.as_ref()) {
             Err(failure) => return refuse(failure),
-            Ok(_) if request.method() == Method::OPTIONS => return preflight(origin),
+            Ok(_) if request.method() == Method::OPTIONS => return preflight(origin, keeps_tls),
             Ok(visitor) => request.extensions_mut().insert(visitor),
         };
     }
@@ -242,7 +299,7 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
         response
     };
     match tokio::spawn(task).await {
-        Ok(response) => decorated(response, origin),
+        Ok(response) => decorated(response, origin, keeps_tls),
         Err(error) => {
             tracing::error!("a request has met a defect of the gateway: {error}");
             refuse(Failure::new(
@@ -254,18 +311,21 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
 }
 
 /// What a browser asks before a page of another origin calls.
-fn preflight(origin: Option<HeaderValue>) -> Response<Body> {
+fn preflight(origin: Option<HeaderValue>, keeps_tls: bool) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type"));
-    decorated(response, origin)
+    decorated(response, origin, keeps_tls)
 }
 
 /// The headers that every answer has.
-fn decorated(mut response: Response<Body>, origin: Option<HeaderValue>) -> Response<Body> {
+fn decorated(mut response: Response<Body>, origin: Option<HeaderValue>, keeps_tls: bool) -> Response<Body> {
     let headers = response.headers_mut();
+    if keeps_tls {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     // Pages of the console have policies of their own.
@@ -323,12 +383,10 @@ mod tests {
     fn guarded(tls: Option<crate::TlsFiles>) -> Arc<Guard> {
         let doors = Doors {
             listen: vec!["127.0.0.1:7480".parse().unwrap()],
-            anonymous: crate::Scopes::default(),
-            tokens: None,
             tls,
             hosts: vec!["Mill.Example".to_owned()],
             origins: vec!["https://shop.example".to_owned()],
-            webhooks: Vec::new(),
+            ..Doors::default()
         };
         Arc::new(Guard::new(Arc::new(crate::gateway::tests::alone(doors))))
     }
@@ -348,6 +406,60 @@ mod tests {
             ] {
                 let knows = guarded(tls).knows(&HeaderValue::from_static(origin), "mill.example");
                 assert_eq!(knows, is_known, "{origin}");
+            }
+        });
+    }
+
+    #[test]
+    fn what_another_site_makes_a_browser_send_with_its_cookie_is_refused() {
+        for (method, site, cookie, is_refused) in [
+            ("POST", Some("cross-site"), true, true),
+            ("POST", Some("same-site"), true, true),
+            ("DELETE", Some("something new"), true, true),
+            ("POST", Some("same-origin"), true, false),
+            ("POST", Some("none"), true, false),
+            ("POST", None, true, false),
+            ("POST", Some("cross-site"), false, false),
+            ("GET", Some("cross-site"), true, false),
+        ] {
+            let mut request = axum::http::Request::builder().method(method).uri("/rpc");
+            if let Some(site) = site {
+                request = request.header("Sec-Fetch-Site", site);
+            }
+            if cookie {
+                request = request.header("Cookie", "millrace-session-7480=00");
+            }
+            let request = request.body(Body::empty()).unwrap();
+            assert_eq!(is_sent_from_elsewhere(&request, None), is_refused, "{method} {site:?} {cookie}");
+            let address = "127.0.0.1:7".parse().unwrap();
+            let peer = Peer { address, shown: Shown::Bad(String::new()) };
+            let with = is_sent_from_elsewhere(&request, Some(&peer));
+            assert_eq!(
+                with,
+                is_refused || (!cookie && method == "POST"),
+                "{method} {site:?} with a certificate"
+            );
+        }
+    }
+
+    #[test]
+    fn with_tls_a_browser_is_told_to_keep_to_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let files = crate::TlsFiles { certificate: "tls.crt".into(), private_key: "tls.key".into() };
+            for (tls, host, is_told) in [
+                (None, "mill.example", false),
+                (Some(files.clone()), "mill.example:7480", true),
+                (Some(files.clone()), "elsewhere.example", true),
+                (Some(files), "localhost:7480", false),
+            ] {
+                let router = axum::Router::new().route("/good", axum::routing::get(|| async { "good" }));
+                let router = router.layer(axum::middleware::from_fn_with_state(guarded(tls), super::guard));
+                let service = hyper_util::service::TowerToHyperService::new(router);
+                let request = axum::http::Request::get("/good").header("host", host);
+                let answer = hyper::service::Service::call(&service, request.body(Body::empty()).unwrap());
+                let headers = answer.await.unwrap().headers().clone();
+                assert_eq!(headers.contains_key(STRICT_TRANSPORT_SECURITY), is_told, "{host}");
             }
         });
     }

@@ -11,7 +11,8 @@
 //! - it is a client of the node's rooms, never a way around them: it can do nothing that a client cannot;
 //! - it holds no key that signs anything;
 //! - what callers can make it hold is bounded: connections, requests, bodies, questions, submissions, streams;
-//! - beyond loopback nothing is open without TLS and tokens ([`Doors::check`]);
+//! - beyond loopback nothing is open without TLS and tokens or client certificates ([`Doors::check`]);
+//! - administration has a listener of its own ([`Administration`]), and is off unless it is configured;
 //! - a read names the durable height that it speaks of. Its Merkle paths are handed on as the node gave them; only the
 //!   proofs for strangers are checked here.
 
@@ -19,9 +20,14 @@ mod host;
 mod remote;
 mod settings;
 mod tokens;
+mod certificates;
+mod followed;
+mod admin;
 mod clock;
 mod serve;
 mod watched;
+mod latest;
+mod ready;
 mod guard;
 mod rest;
 mod rpc;
@@ -40,9 +46,13 @@ mod offenders;
 mod gateway;
 mod desk;
 
+pub use admin::{AdminError, Denied, Steward};
+pub use certificates::ClientFiles;
 pub use host::{Boxed, EventReceiver, EventSender, Gone, Host, Listen, NotRead, Speak, Talk, events};
 pub use remote::Remote;
 pub use serve::{Running, Share, StartError, THREAD_NAME, start};
-pub use settings::{Doors, DoorsError, Settings, TlsFiles, Words};
+pub use settings::{
+    AdminDoors, Administration, Doors, DoorsError, STREAMS_OF_CALLER, Settings, TlsFiles, Words,
+};
 pub use tokens::{Listed, Scope, Scopes, TokenError, TokenFile};
 pub use webhooks::{NoWebhook, Webhook};

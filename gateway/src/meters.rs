@@ -40,8 +40,8 @@ struct AtDoor {
     door: &'static str,
 }
 
-/// The counters of a gateway.
-#[derive(Debug)]
+/// The counters of a gateway. Cheap to clone: they are shared.
+#[derive(Clone, Debug)]
 pub struct Meters {
     calls: Family<Call, Counter>,
     failures: Family<Reason, Counter>,
@@ -50,6 +50,10 @@ pub struct Meters {
     pub connections: Gauge<i64, AtomicI64>,
     /// Streams that are open.
     pub streams: Gauge<i64, AtomicI64>,
+    /// Streams that were refused because their caller has too many.
+    pub streams_refused: Counter,
+    /// Alarms that a webhook has refused for good.
+    pub webhooks_given_up: Counter,
     /// Connections that were ended because nothing was read or written for too long.
     pub stalled: Counter,
     /// Connections that were turned away because there were too many.
@@ -68,6 +72,8 @@ impl Meters {
             seconds: Family::new_with_constructor(histogram),
             connections: Gauge::default(),
             streams: Gauge::default(),
+            streams_refused: Counter::default(),
+            webhooks_given_up: Counter::default(),
             stalled: Counter::default(),
             turned_away: Counter::default(),
         }
@@ -102,6 +108,16 @@ impl Meters {
         );
         of.register("connections", "Connections that are open", self.connections.clone());
         of.register("streams", "Streams of events that are open", self.streams.clone());
+        of.register(
+            "streams_refused",
+            "Streams refused because their caller has too many",
+            self.streams_refused.clone(),
+        );
+        of.register(
+            "webhooks_given_up",
+            "Alarms that a webhook has refused for good",
+            self.webhooks_given_up.clone(),
+        );
         of.register(
             "connections_stalled",
             "Connections ended because nothing was read or written for too long",

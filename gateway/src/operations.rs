@@ -124,6 +124,20 @@ const MIN_HEIGHT: Parameter = query(
     Form::Whole(u64::MAX),
     "Wait, for 5 seconds at most, until the node has committed this height: to read what was written before.",
 );
+/// Of states, of which the node has only the newest.
+const AT: Parameter = query(
+    "at",
+    Form::Whole(u64::MAX),
+    "Answer for this height, or not at all. The node has the state of its newest height only: for an older one the error \
+     `not at that height` says which that is. A height that comes within 5 seconds is waited for.",
+);
+/// Of what stands in blocks.
+const AT_BLOCK: Parameter = query(
+    "at",
+    Form::Whole(u64::MAX),
+    "Answer for this height, which can be any one whose block the node keeps; for others the error `not at that height` \
+     says which these are. A height that comes within 5 seconds is waited for.",
+);
 const TRANSACTION: Parameter = body(
     "transaction",
     Form::Transaction,
@@ -277,7 +291,7 @@ pub static OPERATIONS: &[Operation] = &[
         path: "/v1/chains/{chain}/accounts/{account}",
         scope: Scope::Read,
         about: "An account, with its proof and the nonces that are free.",
-        parameters: &[CHAIN, ACCOUNT, MIN_HEIGHT],
+        parameters: &[CHAIN, ACCOUNT, MIN_HEIGHT, AT],
         answer: &[
             AS_OF,
             VIEW,
@@ -307,6 +321,7 @@ pub static OPERATIONS: &[Operation] = &[
             Parameter { required: true, ..query("key", Form::Bytes32, "The public key.") },
             query("from", Form::Whole(u64::MAX), "The lowest account of interest, for the next page."),
             MIN_HEIGHT,
+            AT,
         ],
         answer: &[
             AS_OF,
@@ -378,9 +393,9 @@ pub static OPERATIONS: &[Operation] = &[
         path: "/v1/chains",
         scope: Scope::Read,
         about: "All chains of the network.",
-        parameters: &[MIN_HEIGHT],
+        parameters: &[MIN_HEIGHT, AT_BLOCK],
         answer: &[AS_OF, VIEW, field("chains", "array", "Each as `chain` has it, without its proof.")],
-        run: |gateway, _, _| Box::pin(asking::chains(gateway)),
+        run: |gateway, _, arguments| Box::pin(asking::chains(gateway, arguments)),
     },
     Operation {
         name: "chain",
@@ -388,7 +403,7 @@ pub static OPERATIONS: &[Operation] = &[
         path: "/v1/chains/{chain}",
         scope: Scope::Read,
         about: "A chain: its kind, its status, what it has.",
-        parameters: &[CHAIN, MIN_HEIGHT],
+        parameters: &[CHAIN, MIN_HEIGHT, AT_BLOCK],
         answer: &[
             AS_OF,
             VIEW,
@@ -401,7 +416,12 @@ pub static OPERATIONS: &[Operation] = &[
             field("issued", "integer", "What was issued since the beginning."),
             field("burned", "integer", "What was burned since the beginning."),
             STATE_ROOT,
-            PROOF,
+            maybe(
+                "proof",
+                "object",
+                "The Merkle path to the state root, as `account` has it. With `at` it is missing: the block of that height \
+                 names every chain.",
+            ),
         ],
         run: |gateway, _, arguments| Box::pin(asking::chain(gateway, arguments)),
     },
@@ -411,7 +431,7 @@ pub static OPERATIONS: &[Operation] = &[
         path: "/v1/chains/{chain}/charter",
         scope: Scope::Read,
         about: "What is in effect on a chain: who may do what there, and the caps.",
-        parameters: &[CHAIN, MIN_HEIGHT],
+        parameters: &[CHAIN, MIN_HEIGHT, AT],
         answer: &[
             AS_OF,
             VIEW,
@@ -434,6 +454,7 @@ pub static OPERATIONS: &[Operation] = &[
         parameters: &[
             query("from", Form::Bytes32, "Where to go on: the member `next` of the page before."),
             MIN_HEIGHT,
+            AT,
         ],
         answer: &[
             AS_OF,
@@ -462,7 +483,7 @@ pub static OPERATIONS: &[Operation] = &[
         path: "/v1/chains/{chain}/attestations/{fingerprint}",
         scope: Scope::Read,
         about: "What a chain says of a fingerprint, with its proof; also that it is not registered.",
-        parameters: &[CHAIN, FINGERPRINT, MIN_HEIGHT],
+        parameters: &[CHAIN, FINGERPRINT, MIN_HEIGHT, AT],
         answer: &[
             AS_OF,
             VIEW,

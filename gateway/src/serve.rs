@@ -25,19 +25,22 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use tokio_rustls::rustls::{self, ServerConfig};
 
+use crate::admin::{Admin, AdminError};
 use crate::arguments::{Arguments, Parameter, of_query};
+use crate::certificates::{Authority, ClientFiles, Shown};
+use crate::clock;
 use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::gateway::{Gateway, Visitor};
 use crate::guard::{Guard, Peer, guard};
 use crate::host::Host;
-use crate::meters::Door;
+use crate::meters::{Door, Meters};
 use crate::operations::{OPERATIONS, Operation, Verb};
 use crate::rest::{self, JSON, OCTETS, failed, tagged};
-use crate::settings::{DoorsError, Settings, TlsFiles};
+use crate::settings::{Administration, DoorsError, Settings, TlsFiles};
 use crate::streams::{self, Asked, Carrier};
 use crate::tokens::{Scope, TokenError};
 use crate::watched::Watched;
@@ -57,8 +60,6 @@ const H2_SEND_BYTES_MAX: usize = 32 << 10;
 const REST_BYTES_MAX: usize = 160 << 10;
 /// Bytes of the body of a batch of JSON-RPC.
 const RPC_BYTES_MAX: usize = 1 << 20;
-/// How many blocks a node may lack and be ready.
-const BEHIND_READY: u64 = 3;
 /// A pause after the operating system has given no connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What is being answered when the gateway stops gets so long.
@@ -98,6 +99,9 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error("the certificate of the gateway cannot be used: {0}")]
     Tls(String),
+    /// Administration cannot begin.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// No share.
     #[error("cannot start the threads of the gateway: {0}")]
     Threads(#[source] io::Error),
@@ -107,6 +111,8 @@ pub enum StartError {
 pub struct Running {
     /// Where it listens.
     pub addresses: Vec<SocketAddr>,
+    /// Where administration listens.
+    pub admin: Vec<SocketAddr>,
     runtime: Option<Runtime>,
 }
 
@@ -127,7 +133,15 @@ pub const THREAD_NAME: &str = "gateway";
 /// [`StartError`]: nothing is opened then.
 pub fn start(settings: Settings, host: Arc<dyn Host>, share: Share) -> Result<Running, StartError> {
     settings.doors.check()?;
-    let tls = settings.doors.tls.as_ref().map(acceptor).transpose()?;
+    let tls = tls_of(&settings.doors.tls, &settings.doors.clients)?;
+    let administration = settings.administration.clone();
+    let admin_tls = match &administration {
+        Some(Administration { doors, .. }) => {
+            doors.check()?;
+            tls_of(&doors.tls, &doors.clients)?
+        }
+        None => None,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(share.count)
         .max_blocking_threads(share.count + 8)
@@ -137,14 +151,8 @@ pub fn start(settings: Settings, host: Arc<dyn Host>, share: Share) -> Result<Ru
         .build()
         .map_err(StartError::Threads)?;
     let guarded = runtime.handle().enter();
-    let mut listeners = Vec::new();
-    for address in &settings.doors.listen {
-        let refused = |source| StartError::Listen { address: *address, source };
-        let listener = std::net::TcpListener::bind(address).map_err(refused)?;
-        listener.set_nonblocking(true).map_err(refused)?;
-        listeners.push(TcpListener::from_std(listener).map_err(refused)?);
-    }
-    let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    let listeners = bind(&settings.doors.listen)?;
+    let addresses = addresses_of(&listeners);
     let desk = Desk::open(&host);
     let gateway = Arc::new(Gateway::new(settings, desk)?);
     let hooks = gateway.settings.doors.webhooks.clone();
@@ -152,17 +160,56 @@ pub fn start(settings: Settings, host: Arc<dyn Host>, share: Share) -> Result<Ru
         tokio::spawn(webhooks::run(gateway.clone(), hooks));
     }
     tokio::spawn(console::run(gateway.clone()));
-    let router = router(&gateway);
-    let places = Arc::new(Semaphore::new(share.connections));
-    for listener in listeners {
-        let (router, tls, places) = (router.clone(), tls.clone(), places.clone());
-        tokio::spawn(accept(listener, (gateway.clone(), router, tls), places));
+    tokio::spawn(console::ask_others(gateway.clone()));
+    let serving = Serving { meters: gateway.meters.clone(), router: router(&gateway), tls };
+    open(listeners, &serving, share.connections);
+    let mut admin = Vec::new();
+    if let Some(Administration { doors, steward }) = administration {
+        let listeners = bind(&doors.listen)?;
+        admin = addresses_of(&listeners);
+        let router = Admin::open(&doors, steward, gateway.meters.clone())?.router();
+        let serving = Serving { meters: gateway.meters.clone(), router, tls: admin_tls };
+        open(listeners, &serving, crate::admin::CONNECTIONS_MAX);
     }
     drop(guarded);
-    Ok(Running { addresses, runtime: Some(runtime) })
+    Ok(Running { addresses, admin, runtime: Some(runtime) })
 }
 
-fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
+fn bind(listen: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let one = |address: &SocketAddr| {
+        let refused = |source| StartError::Listen { address: *address, source };
+        let listener = std::net::TcpListener::bind(address).map_err(refused)?;
+        listener.set_nonblocking(true).map_err(refused)?;
+        TcpListener::from_std(listener).map_err(refused)
+    };
+    listen.iter().map(one).collect()
+}
+
+fn addresses_of(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+}
+
+/// Serves what listens, with so many connections at a time.
+fn open(listeners: Vec<TcpListener>, serving: &Serving, connections: usize) {
+    let places = Arc::new(Semaphore::new(connections));
+    for listener in listeners {
+        tokio::spawn(accept(listener, serving.clone(), places.clone()));
+    }
+}
+
+/// TLS as a listener speaks it.
+#[derive(Clone)]
+struct Tls {
+    acceptor: TlsAcceptor,
+    /// What judges client certificates, where those are asked for.
+    authority: Option<Arc<Authority>>,
+}
+
+fn tls_of(files: &Option<TlsFiles>, clients: &Option<ClientFiles>) -> Result<Option<Tls>, StartError> {
+    files.as_ref().map(|files| acceptor(files, clients.as_ref())).transpose()
+}
+
+fn acceptor(files: &TlsFiles, clients: Option<&ClientFiles>) -> Result<Tls, StartError> {
     let wrong =
         |file: &Path, error: &dyn std::fmt::Display| StartError::Tls(format!("{}: {error}", file.display()));
     let TlsFiles { certificate, private_key } = files;
@@ -170,16 +217,31 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
     let chain: Vec<_> = chain.collect::<Result<_, _>>().map_err(|error| wrong(certificate, &error))?;
     let key = PrivateKeyDer::from_pem_file(private_key).map_err(|error| wrong(private_key, &error))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| StartError::Tls(error.to_string()))?.with_no_client_auth();
+    let config = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| StartError::Tls(error.to_string()))?;
+    let authority = clients.map(|clients| {
+        let file = &clients.authority;
+        Authority::open(file, provider).map_err(|error| wrong(file, &error))
+    });
+    let authority = authority.transpose()?;
+    let config = match &authority {
+        Some(authority) => config.with_client_cert_verifier(authority.clone()),
+        None => config.with_no_client_auth(),
+    };
     let mut config = config.with_single_cert(chain, key).map_err(|error| wrong(certificate, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), authority })
 }
 
-type Serving = (Arc<Gateway>, Router, Option<TlsAcceptor>);
+/// What is served at a listener.
+#[derive(Clone)]
+struct Serving {
+    meters: Meters,
+    router: Router,
+    tls: Option<Tls>,
+}
 
-async fn accept(listener: TcpListener, (gateway, router, tls): Serving, places: Arc<Semaphore>) {
+async fn accept(listener: TcpListener, serving: Serving, places: Arc<Semaphore>) {
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -190,14 +252,15 @@ async fn accept(listener: TcpListener, (gateway, router, tls): Serving, places: 
             }
         };
         let Ok(place) = places.clone().try_acquire_owned() else {
-            gateway.meters.turned_away.inc();
+            serving.meters.turned_away.inc();
             continue;
         };
-        let (gateway, router, tls) = (gateway.clone(), router.clone(), tls.clone());
+        let serving = serving.clone();
         tokio::spawn(async move {
-            gateway.meters.connections.inc();
-            let ended = connection(stream, peer, (&gateway, router, tls)).await;
-            gateway.meters.connections.dec();
+            let open = serving.meters.connections.clone();
+            open.inc();
+            let ended = connection(stream, peer, serving).await;
+            open.dec();
             if let Err(error) = ended {
                 tracing::debug!(%peer, "a connection to the gateway has ended: {error}");
             }
@@ -208,22 +271,23 @@ async fn accept(listener: TcpListener, (gateway, router, tls): Serving, places: 
 
 type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    (gateway, router, tls): (&Gateway, Router, Option<TlsAcceptor>),
-) -> Ended {
+async fn connection(stream: TcpStream, address: SocketAddr, serving: Serving) -> Ended {
+    let Serving { meters, router, tls } = serving;
     stream.set_nodelay(true)?;
-    let watched = Watched::new(stream, gateway.meters.stalled.clone());
-    match tls {
-        None => serve(watched, peer, router).await,
-        Some(tls) => serve(timeout(HANDSHAKE_PATIENCE, tls.accept(watched)).await??, peer, router).await,
-    }
+    let watched = Watched::new(stream, meters.stalled.clone());
+    let Some(Tls { acceptor, authority }) = tls else {
+        return serve(watched, Peer { address, shown: Shown::Nothing }, router).await;
+    };
+    let stream = timeout(HANDSHAKE_PATIENCE, acceptor.accept(watched)).await??;
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(clock::unix_seconds()));
+    let chain = stream.get_ref().1.peer_certificates();
+    let shown = authority.map_or(Shown::Nothing, |authority| authority.judge(chain, now));
+    serve(stream, Peer { address, shown }, router).await
 }
 
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: SocketAddr,
+    peer: Peer,
     router: Router,
 ) -> Ended {
     let mut builder = Builder::new(TokioExecutor::new());
@@ -237,7 +301,7 @@ async fn serve(
         .max_concurrent_streams(H2_STREAMS_MAX)
         .max_header_list_size(HEAD_BYTES_MAX as u32)
         .max_send_buf_size(H2_SEND_BYTES_MAX);
-    let router = router.layer(axum::Extension(Peer(peer)));
+    let router = router.layer(axum::Extension(peer));
     builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router)).await
 }
 
@@ -362,22 +426,8 @@ pub fn fixed(request: Request, content: &'static str, text: String) -> impl Futu
 }
 
 async fn ready(State(doors): State<Doors>) -> Response<Body> {
-    let why = match doors.gateway.status().await {
-        Err(failure) => Some(failure.message),
-        Ok((as_of, status)) => {
-            let lost = ["stream_lost", "votes_forgotten"].into_iter().find(|of| status[*of] == true);
-            match as_of.behind {
-                None => Some("the node hears too little from the others to know where they are".to_owned()),
-                Some(behind) if behind > BEHIND_READY => Some(format!("the node is {behind} blocks behind")),
-                Some(_) if status["role"] != "member" => Some("the node only follows".to_owned()),
-                Some(_) => lost.map(|of| format!("the node takes no transactions: {of}")),
-            }
-        }
-    };
-    match why {
-        None => plain(StatusCode::OK, &json!({ "ready": true })),
-        Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, &json!({ "ready": false, "why": why })),
-    }
+    let (status, said) = crate::ready::answer(&doors.gateway).await;
+    plain(status, &said)
 }
 
 async fn measured(State(doors): State<Doors>, request: Request) -> Response<Body> {

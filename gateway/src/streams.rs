@@ -12,7 +12,7 @@
 
 mod carrier;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,7 +30,7 @@ use crate::arguments::{Arguments, Form, Parameter, Place};
 use crate::failure::{self, Failure};
 use crate::gateway::{Gateway, Visitor};
 use crate::numbers::exact;
-use crate::operations::{block_value, feed_query, happened};
+use crate::operations::{Caller, block_value, feed_query, happened};
 use crate::tokens::Scope;
 
 pub use carrier::{Carrier, token};
@@ -100,6 +100,8 @@ pub struct Streams {
     height: watch::Sender<u64>,
     watching: AtomicBool,
     recent: Mutex<VecDeque<(u64, Arc<Event>)>>,
+    /// How many each caller has open. Who has none is not in it.
+    of_callers: Mutex<BTreeMap<Caller, usize>>,
 }
 
 impl Default for Streams {
@@ -109,6 +111,7 @@ impl Default for Streams {
             height: watch::Sender::new(0),
             watching: AtomicBool::new(false),
             recent: Mutex::default(),
+            of_callers: Mutex::default(),
         }
     }
 }
@@ -423,26 +426,52 @@ fn open(
     course: impl Course,
     (visitor, carrier): (Visitor, Carrier),
 ) -> Result<Response<Body>, Failure> {
+    let open = Open::of(&gateway, visitor.caller)?;
     let full = || Failure::unavailable("too many streams are open; ask again later").after(10);
     let room = gateway.streams.room.clone().try_acquire_owned().map_err(|_| full())?;
-    let open = Open::new(gateway.clone());
     let course = Allowed { course, visitor, asked: Instant::now() };
     Ok(carrier.carry(gateway, course, (room, open)))
 }
 
-/// Counts a stream while it is open.
-struct Open(Arc<Gateway>);
+/// Counts a stream while it is open: in the metrics, and among those of its caller.
+pub struct Open {
+    gateway: Arc<Gateway>,
+    caller: Caller,
+}
 
 impl Open {
-    fn new(gateway: Arc<Gateway>) -> Self {
+    /// Another stream of a caller.
+    ///
+    /// # Errors
+    /// [`failure::TOO_MANY`]: it has as many as it may have.
+    pub fn of(gateway: &Arc<Gateway>, caller: Caller) -> Result<Self, Failure> {
+        let most = gateway.settings.doors.streams_of_caller;
+        let mut all = gateway.streams.of_callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = all.get(&caller).copied().unwrap_or(0);
+        if open >= most {
+            gateway.meters.streams_refused.inc();
+            let message = format!(
+                "this caller (its token, or else its address) has {open} streams open, and more are not allowed: end one \
+                 of them first"
+            );
+            return Err(Failure::new(failure::TOO_MANY, message).after(10));
+        }
+        all.insert(caller, open + 1);
         gateway.meters.streams.inc();
-        Self(gateway)
+        Ok(Self { gateway: gateway.clone(), caller })
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.meters.streams.dec();
+        self.gateway.meters.streams.dec();
+        let mut all = self.gateway.streams.of_callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = all.get_mut(&self.caller) {
+            *open -= 1;
+            if *open == 0 {
+                all.remove(&self.caller);
+            }
+        }
     }
 }
 

@@ -12,24 +12,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use kernels::sha2::sha256;
 use serde::{Deserialize, Serialize};
 
+use crate::followed::{Followed, private_text};
+
 /// What a token begins with, so that a leaked one is recognised.
 pub const PREFIX: &str = "mr_";
 /// The only version of the file so far.
 const VERSION: u32 = 1;
-/// How often it is looked whether the file has changed.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The longest file that is read.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+/// What the file is called in messages.
+const WHAT: &str = "a file of tokens";
 
 /// What a caller may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,11 +39,13 @@ pub enum Scope {
     Submit,
     /// Read the metrics.
     Metrics,
+    /// Administer, at the listener for that alone.
+    Admin,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Read, Self::Submit, Self::Metrics];
+    pub const ALL: [Self; 4] = [Self::Read, Self::Submit, Self::Metrics, Self::Admin];
 
     /// Its word.
     #[must_use]
@@ -54,6 +54,7 @@ impl Scope {
             Self::Read => "read",
             Self::Submit => "submit",
             Self::Metrics => "metrics",
+            Self::Admin => "admin",
         }
     }
 }
@@ -69,7 +70,7 @@ impl FromStr for Scope {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|scope| scope.word() == text);
-        found.ok_or_else(|| "write read, submit or metrics".to_owned())
+        found.ok_or_else(|| "write read, submit, metrics or admin".to_owned())
     }
 }
 
@@ -150,10 +151,12 @@ pub enum TokenError {
         mode: u32,
     },
     /// It is something else, or damaged.
-    #[error("{}: not a file of tokens: {problem}", file.display())]
+    #[error("{}: not {what}: {problem}", file.display())]
     Content {
         /// The file.
         file: PathBuf,
+        /// What it should be.
+        what: &'static str,
         /// What is wrong.
         problem: String,
     },
@@ -181,22 +184,10 @@ impl TokenFile {
     /// # Errors
     /// [`TokenError`]: it cannot be read, others can read it, or it is something else.
     pub fn load(file: &Path) -> Result<Self, TokenError> {
-        let io = |source| TokenError::Io { file: file.to_owned(), source };
-        let wrong = |problem: String| TokenError::Content { file: file.to_owned(), problem };
-        let metadata = match fs::metadata(file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Self { millrace_tokens: VERSION, tokens: Vec::new() });
-            }
-            metadata => metadata.map_err(io)?,
+        let wrong = |problem: String| TokenError::Content { file: file.to_owned(), what: WHAT, problem };
+        let Some(text) = private_text(file)? else {
+            return Ok(Self { millrace_tokens: VERSION, tokens: Vec::new() });
         };
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(TokenError::Mode { file: file.to_owned(), mode });
-        }
-        if metadata.len() > FILE_BYTES_MAX {
-            return Err(wrong(format!("it is longer than {FILE_BYTES_MAX} bytes")));
-        }
-        let text = fs::read_to_string(file).map_err(io)?;
         let read: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         match read.millrace_tokens {
             VERSION => Ok(read),
@@ -273,18 +264,14 @@ pub struct Bearer {
 }
 
 /// The tokens of a file, as it is now.
-pub struct Tokens {
-    file: PathBuf,
-    state: Mutex<State>,
-}
+#[derive(Debug)]
+pub struct Tokens(Followed<BTreeMap<[u8; 32], Bearer>>);
 
-#[derive(Default)]
-struct State {
-    /// When it was looked last, on a clock that only goes forward.
-    looked: Option<Duration>,
-    /// What the file was like then: its number, length and time of change.
-    seen: Option<(u64, u64, i64, i64)>,
-    by_hash: BTreeMap<[u8; 32], Bearer>,
+fn by_hash(file: &Path) -> Result<BTreeMap<[u8; 32], Bearer>, TokenError> {
+    let bearer = |Listed { name, hash, scopes, expires }| {
+        (hash, Bearer { name, scopes: scopes.into_iter().collect(), expires })
+    };
+    Ok(TokenFile::load(file)?.tokens.into_iter().map(bearer).collect())
 }
 
 impl Tokens {
@@ -293,40 +280,13 @@ impl Tokens {
     /// # Errors
     /// [`TokenError`]: it cannot be used.
     pub fn open(file: &Path) -> Result<Self, TokenError> {
-        TokenFile::load(file)?;
-        Ok(Self { file: file.to_owned(), state: Mutex::default() })
+        Followed::open(file, by_hash).map(Self)
     }
 
     /// The token with this SHA-256, if it is in the file and has not ended. `now` is a clock that only goes forward,
     /// `unix` the time in seconds since the Unix epoch.
     pub fn find_hash(&self, hash: &[u8; 32], now: Duration, unix: u64) -> Option<Bearer> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.looked.is_none_or(|looked| now >= looked + LOOK_EVERY) {
-            state.looked = Some(now);
-            self.look(&mut state);
-        }
-        state.by_hash.get(hash).filter(|bearer| unix < bearer.expires).cloned()
-    }
-
-    fn look(&self, state: &mut State) {
-        let seen = fs::metadata(&self.file).ok().map(|of| (of.ino(), of.len(), of.mtime(), of.mtime_nsec()));
-        if seen.is_some() && seen == state.seen {
-            return;
-        }
-        state.seen = seen;
-        state.by_hash = match TokenFile::load(&self.file) {
-            Ok(file) => file
-                .tokens
-                .into_iter()
-                .map(|Listed { name, hash, scopes, expires }| {
-                    (hash, Bearer { name, scopes: scopes.into_iter().collect(), expires })
-                })
-                .collect(),
-            Err(error) => {
-                tracing::error!("no token is taken until this is mended: {error}");
-                BTreeMap::new()
-            }
-        };
+        self.0.says(now, |by_hash| by_hash.get(hash).filter(|bearer| unix < bearer.expires).cloned())
     }
 }
 

@@ -6,23 +6,25 @@
 //!
 //! Invariants: an event is posted at least once and in order, as long as an address is not away for longer than
 //! [`QUEUE_MAX`] events last; of more, the oldest are dropped, and the next event says how many. After a start every
-//! alarm that there is counts as raised. Over TLS the authorities count that the system trusts (`SSL_CERT_FILE` names
-//! others).
+//! alarm that there is counts as raised. An event that an address refuses (4xx, but for 408 and 429) is given up, so
+//! that it does not keep the others waiting. Over TLS the authorities count that the system trusts (`SSL_CERT_FILE`
+//! names others).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::Request;
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::uri::{Scheme, Uri};
+use axum::http::{Request, StatusCode};
 use client::Query;
 use client::answers::{AlarmAnswer, AlarmKind, StatusAnswer};
 use engine::types::ValidatorIndex;
 use hyper_util::rt::TokioIo;
 use kernels::sha2::sha256;
+use prometheus_client::metrics::counter::Counter;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -52,7 +54,10 @@ pub struct Webhook(Uri);
 
 /// An address to which nothing can be posted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no address to post to: write https://HOST:PORT/PATH, or http:// on this machine")]
+#[error(
+    "{0:?} is no address to post to: write https://HOST:PORT/PATH; http:// is for 127.0.0.1, \
+         [::1] and localhost only"
+)]
 pub struct NoWebhook(pub String);
 
 impl std::str::FromStr for Webhook {
@@ -63,10 +68,17 @@ impl std::str::FromStr for Webhook {
         let is_usable = |uri: &Uri| {
             let authority = uri.authority().map(|of| of.as_str());
             let is_spoken = [Scheme::HTTP, Scheme::HTTPS].iter().any(|scheme| uri.scheme() == Some(scheme));
-            is_spoken && authority.is_some_and(|of| !of.contains('@'))
+            let is_private = uri.scheme() == Some(&Scheme::HTTPS) || uri.host().is_some_and(is_here);
+            is_spoken && is_private && authority.is_some_and(|of| !of.contains('@'))
         };
         uri.filter(is_usable).map(Self).ok_or_else(|| NoWebhook(text.to_owned()))
     }
+}
+
+/// Whether a host is this machine, so that nobody on the way reads what is sent there.
+fn is_here(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |ip| ip.to_canonical().is_loopback())
 }
 
 impl Webhook {
@@ -122,7 +134,8 @@ pub async fn run(gateway: Arc<Gateway>, hooks: Vec<Webhook>) {
         .into_iter()
         .map(|hook| {
             let (sender, queue) = mpsc::unbounded_channel();
-            tokio::spawn(deliver(hook, queue, tls.clone()));
+            let given_up = gateway.meters.webhooks_given_up.clone();
+            tokio::spawn(deliver(hook, queue, (tls.clone(), given_up)));
             sender
         })
         .collect();
@@ -180,7 +193,11 @@ fn connector(roots: RootCertStore) -> TlsConnector {
 }
 
 /// Posts what waits for one address, in order.
-async fn deliver(hook: Webhook, mut queue: mpsc::UnboundedReceiver<Value>, tls: Option<TlsConnector>) {
+async fn deliver(
+    hook: Webhook,
+    mut queue: mpsc::UnboundedReceiver<Value>,
+    (tls, given_up): (Option<TlsConnector>, Counter),
+) {
     let (mut waiting, mut dropped, mut retry) = (VecDeque::new(), 0_u64, RETRY_MIN);
     let mut said = false;
     loop {
@@ -205,7 +222,13 @@ async fn deliver(hook: Webhook, mut queue: mpsc::UnboundedReceiver<Value>, tls: 
                 waiting.pop_front();
                 (dropped, retry, said) = (0, RETRY_MIN, false);
             }
-            Err(error) => {
+            Err(NotTaken::Never(error)) => {
+                tracing::warn!(%hook, "an alarm cannot be posted, and is given up: {error}");
+                given_up.inc();
+                waiting.pop_front();
+                (dropped, retry, said) = (0, RETRY_MIN, false);
+            }
+            Err(NotTaken::Yet(error)) => {
                 if !said {
                     tracing::warn!(%hook, "an alarm cannot be posted, and is tried again: {error}");
                 }
@@ -217,44 +240,60 @@ async fn deliver(hook: Webhook, mut queue: mpsc::UnboundedReceiver<Value>, tls: 
     }
 }
 
+/// Why an event was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum NotTaken {
+    /// It may be taken later.
+    Yet(String),
+    /// The address refuses it, and would again.
+    Never(String),
+}
+
 /// Posts one event.
-async fn post(hook: &Webhook, event: &Value, tls: Option<&TlsConnector>) -> Result<(), String> {
+async fn post(hook: &Webhook, event: &Value, tls: Option<&TlsConnector>) -> Result<(), NotTaken> {
     let path = hook.0.path_and_query().map_or("/", |of| of.as_str());
     let request = Request::post(path)
         .header(HOST, hook.authority())
         .header(CONTENT_TYPE, JSON)
         .body(Body::from(event.to_string()))
-        .map_err(|error| error.to_string())?;
+        .map_err(yet)?;
     let posted = async {
         let port = hook.0.port_u16().unwrap_or(if hook.is_secure() { 443 } else { 80 });
         let host = hook.0.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        let addresses: Vec<SocketAddr> =
-            tokio::net::lookup_host((host, port)).await.map_err(|error| error.to_string())?.collect();
-        let stream = TcpStream::connect(&addresses[..]).await.map_err(|error| error.to_string())?;
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await.map_err(yet)?.collect();
+        let stream = TcpStream::connect(&addresses[..]).await.map_err(yet)?;
         if !hook.is_secure() {
             return send(stream, request).await;
         }
-        let tls = tls.ok_or("TLS is not there")?;
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-        send(tls.connect(name, stream).await.map_err(|error| error.to_string())?, request).await
+        let tls = tls.ok_or_else(|| yet("TLS is not there"))?;
+        let name = ServerName::try_from(host.to_owned()).map_err(yet)?;
+        send(tls.connect(name, stream).await.map_err(yet)?, request).await
     };
-    timeout(PATIENCE, posted).await.map_err(|_| format!("it does not answer within {PATIENCE:?}"))?
+    timeout(PATIENCE, posted).await.map_err(|_| yet(format!("it does not answer within {PATIENCE:?}")))?
+}
+
+fn yet(error: impl ToString) -> NotTaken {
+    NotTaken::Yet(error.to_string())
 }
 
 /// Sends a request over a connection of its own; whether it was taken.
 async fn send(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Body>,
-) -> Result<(), String> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| error.to_string())?;
+) -> Result<(), NotTaken> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(yet)?;
     let serving = tokio::spawn(connection);
-    let answer = sender.send_request(request).await.map_err(|error| error.to_string());
+    let answer = sender.send_request(request).await.map_err(yet);
     serving.abort();
     match answer?.status() {
         status if status.is_success() => Ok(()),
-        status => Err(format!("it answers {status}")),
+        // These two say that it may be tried again.
+        status if [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status) => {
+            Err(yet(format!("it answers {status}")))
+        }
+        status if status.is_client_error() => Err(NotTaken::Never(format!("it answers {status}"))),
+        status => Err(yet(format!("it answers {status}"))),
     }
 }
 
@@ -317,10 +356,24 @@ mod tests {
 
     #[test]
     fn an_address_is_one_that_can_be_posted_to() {
-        for good in ["http://127.0.0.1:9000/hook", "http://[::1]:9000/", "https://relay.example/a?b=c"] {
+        for good in [
+            "http://127.0.0.1:9000/hook",
+            "http://[::1]:9000/",
+            "http://localhost/",
+            "https://relay.example/a?b=c",
+        ] {
             assert!(good.parse::<Webhook>().is_ok(), "{good}");
         }
-        for bad in ["127.0.0.1:9000", "/hook", "", "https://user:secret@a.example/", "ftp://a/"] {
+        for bad in [
+            "127.0.0.1:9000",
+            "/hook",
+            "",
+            "https://user:secret@a.example/",
+            "ftp://a/",
+            "http://relay.example/",
+            "http://10.0.0.7:9000/",
+            "http://127.0.0.1.example/",
+        ] {
             assert_eq!(bad.parse::<Webhook>(), Err(NoWebhook(bad.to_owned())));
         }
     }
@@ -342,9 +395,20 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let hook: Webhook = format!("http://{}/hook", listener.local_addr().unwrap()).parse().unwrap();
             let (sender, queue) = mpsc::unbounded_channel();
-            tokio::spawn(deliver(hook, queue, None));
-            (1..=2).for_each(|number| sender.send(json!({ "number": number })).unwrap());
-            for (status, number) in [("503 No", 1), ("200 OK", 1), ("204 Yes", 2)] {
+            let given_up = Counter::default();
+            tokio::spawn(deliver(hook, queue, (None, given_up.clone())));
+            (1..=4).for_each(|number| sender.send(json!({ "number": number })).unwrap());
+            // The second one is refused for good, and keeps nobody waiting; the third is to come again.
+            let answers = [
+                ("503 No", 1),
+                ("200 OK", 1),
+                ("400 Never", 2),
+                ("429 Later", 3),
+                ("408 Later", 3),
+                ("204 Yes", 3),
+                ("410 Gone", 4),
+            ];
+            for (status, number) in answers {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut request = Vec::new();
                 while !request.ends_with(b"}") {
@@ -355,6 +419,9 @@ mod tests {
                 assert!(request.ends_with(&format!("{{\"number\":{number}}}")), "{request}");
                 let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
                 stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            while given_up.get() < 2 {
+                tokio::task::yield_now().await;
             }
         });
     }
@@ -393,10 +460,10 @@ mod tests {
             let hook: Webhook = format!("https://localhost:{port}/hook").parse().unwrap();
             let event = json!({ "number": 1 });
             assert_eq!(post(&hook, &event, Some(&trusting)).await, Ok(()));
-            let refused = post(&hook, &event, Some(&other)).await.unwrap_err();
-            assert!(refused.contains("certificate"), "{refused}");
+            let refused = format!("{:?}", post(&hook, &event, Some(&other)).await.unwrap_err());
+            assert!(refused.starts_with("Yet") && refused.contains("certificate"), "{refused}");
             let elsewhere: Webhook = format!("https://127.0.0.1:{port}/hook").parse().unwrap();
-            let refused = post(&elsewhere, &event, Some(&trusting)).await.unwrap_err();
+            let refused = format!("{:?}", post(&elsewhere, &event, Some(&trusting)).await.unwrap_err());
             assert!(refused.contains("certificate"), "another name: {refused}");
         });
     }

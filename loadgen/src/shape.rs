@@ -5,10 +5,10 @@
 //!   Arrivals ── even, or drawn ─────────────────────┴──> Instants: the intended send time of each transaction
 //! ```
 //!
-//! The rate of a plan is the mean over the window, whatever the shape: a window of T seconds at a rate r has exactly
-//! r T transactions. Drawn arrivals are those of a Poisson process with as many arrivals as that: the gaps are
-//! exponential, and all are stretched so that the count fits. Known how many there are, the arrivals of a Poisson process
-//! are spread so (Kingman, *Poisson Processes*, 2.4). Everything follows from the seed.
+//! The rate of a plan is the mean over the window, whatever the shape: a window of T seconds at a rate r has exactly r
+//! T transactions. Drawn arrivals are those of a Poisson process with as many arrivals as that: the gaps are
+//! exponential, and all are stretched so that the count fits. Known how many there are, the arrivals of a Poisson
+//! process are spread so (Kingman, *Poisson Processes*, 2.4). Everything follows from the seed.
 //!
 //! Invariant: instants never decrease, and all lie in the window.
 

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use engine::types::{Digest, Genesis, Transaction};
-use gateway::{Doors, Host, Remote, Running, Settings, Share, TlsFiles, TokenFile, Words};
+use gateway::{
+    Administration, ClientFiles, Doors, Host, Remote, Running, Settings, Share, TlsFiles, TokenFile, Words,
+};
 use serde_json::{Value, json};
 
 use crate::cli::{GatewayArgs, TokenCommand, print_json, rows};
-use crate::config::Config;
+use crate::config::{Config, PeerConfig};
+use crate::log::Log;
 use crate::network::Network;
 use crate::query;
 use crate::signals;
@@ -17,6 +20,7 @@ use crate::validator::clock::Clock;
 
 mod alarm;
 mod monitor;
+mod steward;
 mod support;
 mod top;
 
@@ -24,6 +28,8 @@ pub use alarm::alarm;
 pub use monitor::{Critical, monitor};
 pub use support::{HoldsSecret, support};
 pub use top::{NoTerminal, top};
+
+use steward::OfValidator;
 
 /// How much a validator's own threads go before those of the gateway in its process.
 const NICENESS: libc::c_int = 10;
@@ -36,9 +42,15 @@ const GUESTS: usize = 2;
 ///
 /// # Errors
 /// They cannot be opened.
-pub fn open(config: &Config, here: Arc<dyn Host>) -> Result<Option<Running>> {
+pub fn open(config: &Config, here: Arc<dyn Host>, log: &Log) -> Result<Option<Running>> {
     let Some(doors) = &config.gateway else { return Ok(None) };
-    let settings = settings(doors.clone(), *config.genesis.network(), Some(config.genesis.clone()));
+    let mut settings = settings(doors.clone(), *config.genesis.network(), Some(config.genesis.clone()));
+    settings.administration = config.admin.as_ref().map(|doors| Administration {
+        doors: doors.clone(),
+        steward: Arc::new(OfValidator::new(&config.data, log.clone())),
+    });
+    let reached = |peer: &PeerConfig| Some((peer.certificate_fingerprint, peer.clients.clone()?));
+    settings.others = config.peers.iter().filter_map(reached).collect();
     let share = Share { count: GUESTS, begin: after_the_validator, connections: connections() };
     let running = gateway::start(settings, here, share)?;
     told(&running);
@@ -48,6 +60,10 @@ pub fn open(config: &Config, here: Arc<dyn Host>) -> Result<Option<Running>> {
 fn told(running: &Running) {
     let addresses: Vec<String> = running.addresses.iter().map(ToString::to_string).collect();
     tracing::info!(http = addresses.join(", "), "the gateway is open");
+    if !running.admin.is_empty() {
+        let addresses: Vec<String> = running.admin.iter().map(ToString::to_string).collect();
+        tracing::info!(http = addresses.join(", "), "administration is open");
+    }
 }
 
 fn settings(doors: Doors, network: Digest, genesis: Option<Arc<Genesis>>) -> Settings {
@@ -58,7 +74,7 @@ fn settings(doors: Doors, network: Digest, genesis: Option<Arc<Genesis>>) -> Set
         proposal: query::decisions::proposal_fields,
         charter: query::decisions::charter_fields,
     };
-    Settings { doors, network, genesis, words }
+    Settings { doors, network, genesis, words, administration: None, others: Vec::new() }
 }
 
 /// What a transaction says, as `millrace query transaction --json` has it.
@@ -106,14 +122,22 @@ pub fn serve(args: &GatewayArgs) -> Result<bool> {
             certificate: certificate.clone(),
             private_key: args.private_key.clone().unwrap_or_else(|| certificate.with_extension("key")),
         }),
+        clients: args.client_authority.as_ref().map(|authority| ClientFiles {
+            authority: authority.clone(),
+            clients: args.clients.clone().unwrap_or_else(|| authority.with_file_name("clients.toml")),
+        }),
         hosts: args.host.clone(),
         origins: args.origin.clone(),
         webhooks: args.webhook.clone(),
+        streams_of_caller: args.streams_per_caller,
     };
     doors.check()?;
     let network = args.node.network.as_deref().map(Network::load).transpose()?;
     let remote = whom(args, network.as_ref())?;
-    let settings = settings(doors, remote.network, network.as_ref().map(|network| network.genesis.clone()));
+    let mut settings =
+        settings(doors, remote.network, network.as_ref().map(|network| network.genesis.clone()));
+    let members = network.iter().flat_map(|network| &network.members);
+    settings.others = members.map(|member| (member.fingerprint.0, member.clients.clone())).collect();
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     println!("the gateway calls {}", remote.address);
     let share = Share { count: threads, begin: || {}, connections: connections() };

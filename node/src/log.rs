@@ -4,6 +4,7 @@
 //! Who cannot write its log goes on: the disk of the log may be full while that of the journal is not.
 
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -21,9 +22,12 @@ const QUIET: [(&str, LevelFilter); 3] = [
     ("quinn_proto", LevelFilter::ERROR),
 ];
 
-/// The log of this process.
+/// The log of this process. Cheap to clone.
+#[derive(Clone)]
 pub struct Log {
-    set: Box<dyn Fn(EnvFilter)>,
+    set: Arc<dyn Fn(EnvFilter) + Send + Sync>,
+    /// What is written now, as it was configured.
+    level: Arc<Mutex<String>>,
 }
 
 impl Log {
@@ -41,12 +45,26 @@ impl Log {
         let handle = builder.reload_handle();
         builder.init();
         // It fails only where the subscriber is gone.
-        Ok(Self { set: Box::new(move |filter| drop(handle.reload(filter))) })
+        let set = Arc::new(move |filter| drop(handle.reload(filter)));
+        Ok(Self { set, level: Arc::new(Mutex::new(config.log_level.clone())) })
     }
 
-    /// From now on this is written.
-    pub fn set(&self, filter: EnvFilter) {
+    /// From now on this is written, as these directives say.
+    ///
+    /// # Errors
+    /// They cannot be read; for a person. Then nothing is changed.
+    pub fn set(&self, directives: &str) -> Result<(), String> {
+        let filter = log_filter(directives)?;
+        let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
         (self.set)(filter);
+        directives.clone_into(&mut level);
+        Ok(())
+    }
+
+    /// What is written now.
+    #[must_use]
+    pub fn level(&self) -> String {
+        self.level.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -100,7 +118,6 @@ fn target_of(directive: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::sync::{Arc, Mutex};
 
     use super::*;
 
@@ -163,6 +180,19 @@ mod tests {
         assert_eq!(written("off").0, Vec::<String>::new());
         assert_eq!(written("error").0, ["our error", "an error of quinn"]);
         assert_eq!(written("node=info").0, ["ours", "our error"]);
+    }
+
+    #[test]
+    fn a_level_is_set_whole_or_not_at_all() {
+        let sets = Arc::new(Mutex::new(0));
+        let counted = sets.clone();
+        let log = Log {
+            set: Arc::new(move |_| *counted.lock().unwrap() += 1),
+            level: Arc::new(Mutex::new("info".to_owned())),
+        };
+        log.set("info,quinn=debug").unwrap();
+        assert!(log.clone().set("lout").unwrap_err().contains("no level"));
+        assert_eq!((log.level().as_str(), *sets.lock().unwrap()), ("info,quinn=debug", 1));
     }
 
     #[test]

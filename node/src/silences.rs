@@ -9,7 +9,7 @@
 //! `millrace monitor` does not count it. Every silence has an end.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -28,6 +28,10 @@ pub const SILENCES_MAX: usize = 64;
 pub const SILENCE_SECONDS_MAX: u64 = 30 * 86_400;
 /// Characters of a reason at most.
 pub const REASON_MAX: usize = 200;
+/// How much later than [`SILENCE_SECONDS_MAX`] from now an end may be: the clock may have been set back a little.
+const CLOCK_SECONDS: u64 = 3_600;
+/// The longest file that is read: its silences, each with the longest reason of the longest characters, written out.
+const FILE_BYTES_MAX: u64 = 128 << 10;
 
 /// One silence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +83,19 @@ pub enum SilenceError {
     None(AlarmKind),
 }
 
+/// A reason as it is kept: without spaces around it.
+///
+/// # Errors
+/// It is empty, too long, or has control characters; in words.
+pub fn fit_reason(text: &str) -> Result<&str, String> {
+    match text.trim() {
+        "" => Err("say why, for those who see it later".to_owned()),
+        reason if reason.chars().count() > REASON_MAX => Err(format!("at most {REASON_MAX} characters")),
+        reason if reason.chars().any(char::is_control) => Err("leave control characters out".to_owned()),
+        reason => Ok(reason),
+    }
+}
+
 impl Default for Silences {
     fn default() -> Self {
         Self { format: FORMAT.to_owned(), silences: Vec::new() }
@@ -86,23 +103,44 @@ impl Default for Silences {
 }
 
 impl Silences {
-    /// Reads those of a data directory; none if it has no file.
+    /// Reads those of a data directory; none if it has no file. `now` is in seconds since the Unix epoch.
     ///
     /// # Errors
-    /// The file cannot be read, or is damaged.
-    pub fn load(data: &Path) -> Result<Self, SilenceError> {
+    /// The file cannot be read, is damaged, or has what `millrace alarm silence` would refuse.
+    pub fn load(data: &Path, now: u64) -> Result<Self, SilenceError> {
         let file = data.join(FILE);
-        let text = match fs::read_to_string(&file) {
-            Ok(text) => text,
+        let mut text = String::new();
+        let read = fs::File::open(&file).and_then(|of| of.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
+        match read {
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(SilenceError::Io { file, error }),
-        };
+        }
         let problem = match serde_json::from_str::<Self>(&text) {
-            Ok(found) if found.format == FORMAT => return Ok(found),
+            _ if text.len() as u64 > FILE_BYTES_MAX => format!("it is longer than {FILE_BYTES_MAX} bytes"),
+            Ok(found) if found.format == FORMAT => match found.excess(now) {
+                None => return Ok(found),
+                Some(problem) => problem,
+            },
             Ok(found) => format!("its format is {:?} and not {FORMAT:?}", found.format),
             Err(error) => error.to_string(),
         };
         Err(SilenceError::Content { file, problem })
+    }
+
+    /// What of them is beyond the limits, if something is.
+    fn excess(&self, now: u64) -> Option<String> {
+        if self.silences.len() > SILENCES_MAX {
+            return Some(format!("it has {} silences, and {SILENCES_MAX} are the most", self.silences.len()));
+        }
+        let last = now.saturating_add(SILENCE_SECONDS_MAX + CLOCK_SECONDS);
+        self.silences.iter().find_map(|of| {
+            let name = of.alarm.name();
+            let wrong = fit_reason(&of.reason).err().map(|wrong| format!("the reason of {name}: {wrong}"));
+            let late =
+                || (of.until > last).then(|| format!("{name} is silenced for more than 30 days from now"));
+            wrong.or_else(late)
+        })
     }
 
     /// Writes them, durably.
@@ -165,11 +203,11 @@ pub struct Watched {
 
 impl Watched {
     /// The present silences. A file that cannot be used silences nothing, and is logged once.
-    pub fn look(&mut self, data: &Path) -> &Silences {
+    pub fn look(&mut self, data: &Path, now: u64) -> &Silences {
         let changed = fs::metadata(data.join(FILE)).and_then(|about| about.modified()).ok();
         if changed != self.changed || changed.is_none() {
             self.changed = changed;
-            let (silences, wrong) = match Silences::load(data) {
+            let (silences, wrong) = match Silences::load(data, now) {
                 Ok(silences) => (silences, None),
                 Err(error) => (Silences::default(), Some(error.to_string())),
             };
@@ -185,6 +223,8 @@ impl Watched {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn silence(alarm: AlarmKind, about: Option<u16>, until: u64) -> Silence {
@@ -231,26 +271,42 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path();
         let mut watched = Watched::default();
-        assert_eq!(watched.look(data), &Silences::default());
-        let mut silences = Silences::load(data).unwrap();
-        silences.add(silence(AlarmKind::DiskFills, None, u64::MAX), 10).unwrap();
+        assert_eq!(watched.look(data, 10), &Silences::default());
+        let mut silences = Silences::load(data, 10).unwrap();
+        silences.add(silence(AlarmKind::DiskFills, None, 10 + SILENCE_SECONDS_MAX), 10).unwrap();
         silences.save(data).unwrap();
-        assert_eq!(watched.look(data), &silences);
+        assert_eq!(watched.look(data, 10), &silences);
+        let of =
+            |until: u64, reason: &str| json!({ "alarm": "disk_fills", "until": until, "reason": reason });
+        let file = |list: Vec<Value>| json!({ "format": FORMAT, "silences": list }).to_string();
+        let excess = [
+            file(vec![of(u64::MAX, "endless")]),
+            file(vec![of(10 + SILENCE_SECONDS_MAX + CLOCK_SECONDS + 1, "too long")]),
+            file(vec![of(20, "")]),
+            file(vec![of(20, "two\nlines")]),
+            file(vec![of(20, &"x".repeat(REASON_MAX + 1))]),
+            file(vec![of(20, "moved"); SILENCES_MAX + 1]),
+            file(vec![of(20, &"x".repeat(FILE_BYTES_MAX as usize))]),
+        ];
         let damaged = [
             "",
             "{}",
             "{\"format\":\"millrace/silences/2\",\"silences\":[]}",
             "{\"format\":\"millrace/silences/1\",\"silences\":[{}]}",
         ];
-        for text in damaged {
-            fs::write(data.join(FILE), text).unwrap();
-            assert!(matches!(Silences::load(data), Err(SilenceError::Content { .. })), "{text}");
+        for text in damaged.into_iter().map(str::to_owned).chain(excess) {
+            fs::write(data.join(FILE), &text).unwrap();
+            assert!(matches!(Silences::load(data, 10), Err(SilenceError::Content { .. })), "{text}");
             // The clock of a file system can be too coarse to tell two writes apart.
             watched.changed = None;
-            assert_eq!(watched.look(data), &Silences::default());
+            assert_eq!(watched.look(data, 10), &Silences::default());
             assert!(watched.told.is_some());
         }
+        let most = vec![of(10 + SILENCE_SECONDS_MAX, &"\u{1f600}".repeat(REASON_MAX)); SILENCES_MAX];
+        fs::write(data.join(FILE), file(most)).unwrap();
+        assert_eq!(Silences::load(data, 10).unwrap().silences.len(), SILENCES_MAX, "the limits themselves");
         fs::remove_file(data.join(FILE)).unwrap();
-        assert_eq!((watched.look(data),), (&Silences::default(),));
+        watched.changed = None;
+        assert_eq!(watched.look(data, 10), &Silences::default());
     }
 }

@@ -18,7 +18,8 @@ use tokio::time::{Instant, timeout};
 
 use super::pulse::{Moment, Pulse};
 use crate::failure::Failure;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Visitor};
+use crate::streams::Open;
 
 /// Streams that are open at a time.
 pub const STREAMS_MAX: usize = 1_024;
@@ -31,25 +32,19 @@ struct Stream {
     gateway: Arc<Gateway>,
     moments: Receiver<Option<Arc<Moment>>>,
     until: Instant,
-    _room: OwnedSemaphorePermit,
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.gateway.meters.streams.dec();
-    }
+    _held: (OwnedSemaphorePermit, Open),
 }
 
 /// Opens a stream.
 ///
 /// # Errors
-/// Too many are open.
-pub fn open(gateway: Arc<Gateway>) -> Result<Response<Body>, Failure> {
+/// Too many are open, of this visitor or of all.
+pub fn open(gateway: Arc<Gateway>, visitor: Visitor) -> Result<Response<Body>, Failure> {
     let full = || Failure::unavailable("too many streams of the console are open; ask again later").after(10);
     let room = gateway.console.streams.clone().try_acquire_owned().map_err(|_| full())?;
+    let held = (room, Open::of(&gateway, visitor.caller)?);
     let moments = Pulse::follow(&gateway);
-    gateway.meters.streams.inc();
-    let stream = Stream { gateway, moments, until: Instant::now() + LIFE, _room: room };
+    let stream = Stream { gateway, moments, until: Instant::now() + LIFE, _held: held };
     let events = unfold(stream, |mut stream| async move {
         let changed = timeout(ALIVE_EVERY, stream.moments.changed()).await;
         if stream.until <= Instant::now() || matches!(changed, Ok(Err(_))) {

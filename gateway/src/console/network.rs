@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::View;
 use super::page::{Page, badge, chart, heading, numbers, table, tile, words};
 use super::pulse::Moment;
-use super::{alarms, blocks, shown, texts as t};
+use super::{alarms, blocks, matrix, shown, texts as t};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 
@@ -27,6 +27,7 @@ pub(super) async fn page(gateway: &Arc<Gateway>, view: &View) -> Result<Page, Fa
         (tiles(view, moment))
         (alarms::present(view, moment))
         (validators(view, moment, &blocks))
+        (matrix::table(gateway, view, moment))
         div.charts {
             (chart(view, t::TRANSACTIONS_A_SECOND, &shown::rate(rates.0), &html! { (charts.transactions) }))
             (chart(view, t::BLOCKS_A_SECOND, &shown::rate(rates.1), &html! { (charts.blocks) }))

@@ -50,7 +50,7 @@ pub struct Moment {
     /// Charts for the pages.
     pub charts: Charts,
     /// When it was seen.
-    taken: Instant,
+    pub taken: Instant,
 }
 
 /// Charts of the last minutes; empty where nobody has looked.
@@ -136,7 +136,7 @@ impl Pulse {
     /// Follows the moments, as somebody who looks.
     pub fn follow(gateway: &Gateway) -> watch::Receiver<Option<Arc<Moment>>> {
         let pulse = &gateway.console.pulse;
-        let is_idle = !pulse.is_looked_at(gateway);
+        let is_idle = !pulse.looked_at(gateway);
         pulse.looked.store((gateway.started.elapsed().as_millis() as u64).max(1), Relaxed);
         if is_idle {
             pulse.look.notify_one();
@@ -144,7 +144,8 @@ impl Pulse {
         pulse.latest.subscribe()
     }
 
-    fn is_looked_at(&self, gateway: &Gateway) -> bool {
+    /// Whether somebody has looked lately.
+    pub fn looked_at(&self, gateway: &Gateway) -> bool {
         let looked = Duration::from_millis(self.looked.load(Relaxed));
         !looked.is_zero() && gateway.started.elapsed().saturating_sub(looked) < LOOKED
     }
@@ -206,7 +207,7 @@ pub async fn run(gateway: Arc<Gateway>) {
             }
         }
         sleep(EVERY).await;
-        if !pulse.is_looked_at(&gateway) {
+        if !pulse.looked_at(&gateway) {
             let _either = timeout(IDLE - EVERY, pulse.look.notified()).await;
         }
     }
@@ -239,7 +240,7 @@ impl Memory {
             self.points.pop_front();
         }
         self.last = Some((taken, sample.clone()));
-        let charts = if pulse.is_looked_at(gateway) { self.charts(taken) } else { Charts::default() };
+        let charts = if pulse.looked_at(gateway) { self.charts(taken) } else { Charts::default() };
         Ok(Moment { sample, lost: None, members, rates, charts, taken })
     }
 

@@ -100,6 +100,11 @@ texts! {
     THIS_NODE = "this node", "本节点";
     CONNECTED = "connected", "已连接";
     NOT_CONNECTED = "not connected", "未连接";
+    LINKS = "Links", "链路";
+    FROM_TO = "From / to", "从 / 到";
+    NOT_ASKED = "not known", "未知";
+    LINKS_ABOUT = "Round trip from the validator of a row to that of a column. This node's row is its own; the others say theirs themselves, every five seconds while somebody looks. A cross: not connected. A question mark: this gateway has no address of that validator, or it does not answer.",
+        "从行中的验证者到列中的验证者的往返时间。本节点的行来自其自身；其他行由各验证者自己提供，有人查看时每五秒更新。叉号：未连接。问号：本网关没有该验证者的地址，或它没有应答。";
 
     // Chains.
     CHAINS_ABOUT = "The state of each chain after the newest block.", "最新区块之后各链的情况。";

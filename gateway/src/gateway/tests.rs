@@ -13,8 +13,8 @@ impl Host for Nowhere {
     }
 }
 
-/// A gateway to a node that nobody can reach. Within a runtime.
-pub(crate) fn alone(doors: Doors) -> Gateway {
+/// What a gateway to a node that nobody can reach begins with.
+pub(crate) fn settings(doors: Doors) -> (Settings, Arc<dyn Host>) {
     let words = Words {
         fields: |_| Value::Null,
         line: |_| String::new(),
@@ -23,6 +23,13 @@ pub(crate) fn alone(doors: Doors) -> Gateway {
         charter: |_| Value::Null,
     };
     let network = engine::types::Digest([1; 32]);
-    let host: Arc<dyn Host> = Arc::new(Nowhere);
-    Gateway::new(Settings { doors, network, genesis: None, words }, Desk::open(&host)).unwrap()
+    let settings =
+        Settings { doors, network, genesis: None, words, administration: None, others: Vec::new() };
+    (settings, Arc::new(Nowhere))
+}
+
+/// A gateway to a node that nobody can reach. Within a runtime.
+pub(crate) fn alone(doors: Doors) -> Gateway {
+    let (settings, host) = settings(doors);
+    Gateway::new(settings, Desk::open(&host)).unwrap()
 }

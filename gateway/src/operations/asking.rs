@@ -189,15 +189,46 @@ pub(super) async fn own_row(gateway: &Gateway, chain: ChainId) -> Result<(AsOf, 
     ask(gateway, Query::Row { chain, key: OWN_CHAIN_KEY }).await
 }
 
+/// What a block says of the state behind it, for a height whose block the node keeps.
+async fn block_at(gateway: &Gateway, at: u64) -> Result<(AsOf, BlockAnswer), Failure> {
+    let height = Height(at);
+    match ask::<BlockAnswer>(gateway, Query::Block { height }).await {
+        Ok((as_of, answer)) => Ok((AsOf { height, ..as_of }, answer)),
+        Err(failure) if [failure::BELOW_RETENTION, failure::NOT_FOUND].contains(&failure.kind) => {
+            let (as_of, status): (_, StatusAnswer) = ask(gateway, Query::Status).await?;
+            let kept = (status.kept_from.0.max(1), status.committed.0);
+            Err(Failure::not_at(at, kept, as_of))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
 pub(super) async fn chain(gateway: &Gateway, arguments: &Arguments) -> Result<Reply, Failure> {
-    let (as_of, RowAnswer { state_root, proof }) = own_row(gateway, chain_of(arguments)?).await?;
+    let chain = chain_of(arguments)?;
+    if let Some(at) = arguments.whole("at") {
+        let (as_of, answer) = block_at(gateway, at).await?;
+        let entry = answer.entries.iter().find(|entry| entry.chain == chain);
+        let entry = entry.ok_or_else(|| {
+            let words = format!("there is no chain {chain} at height {at}");
+            Failure::new(failure::NOT_FOUND, words).with(json!({ "as_of": as_of }))
+        })?;
+        let mut value = chain_value(entry);
+        value["state_root"] = json!(answer.state_root);
+        return Ok(view(as_of, value));
+    }
+    let (as_of, RowAnswer { state_root, proof }) = own_row(gateway, chain).await?;
     let mut value = chain_value(&proof.chain.entry);
     value["state_root"] = json!(state_root);
     value["proof"] = json!(proof);
     Ok(view(as_of, value))
 }
 
-pub(super) async fn chains(gateway: &Gateway) -> Result<Reply, Failure> {
+pub(super) async fn chains(gateway: &Gateway, arguments: &Arguments) -> Result<Reply, Failure> {
+    if let Some(at) = arguments.whole("at") {
+        let (as_of, answer) = block_at(gateway, at).await?;
+        let chains: Vec<Value> = answer.entries.iter().map(chain_value).collect();
+        return Ok(view(as_of, json!({ "chains": chains })));
+    }
     let (mut as_of, status): (_, StatusAnswer) = ask(gateway, Query::Status).await?;
     if status.committed > Height(0) {
         let height = status.committed;

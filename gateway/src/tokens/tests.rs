@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::*;
 
 const NOW: u64 = 1_000_000;
@@ -51,7 +53,10 @@ fn the_file_has_no_token_and_is_for_its_owner_alone() {
 
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     assert!(matches!(TokenFile::load(&path), Err(TokenError::Mode { mode: 0o640, .. })));
-    let tokens = Tokens { file: path.clone(), state: Mutex::default() };
+    assert!(Tokens::open(&path).is_err());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let tokens = Tokens::open(&path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     assert_eq!(find(&tokens, &token, seconds(0), 0), None, "a file that others can read lets nobody in");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     for wrong in ["", "millrace_tokens = 2", "millrace_tokens = 1\nmore = 1", "[[token]]"] {

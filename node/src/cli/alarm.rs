@@ -102,13 +102,7 @@ fn parse_time(text: &str) -> Result<u64, String> {
 }
 
 fn parse_reason(text: &str) -> Result<String, String> {
-    let most = crate::silences::REASON_MAX;
-    match text.trim() {
-        "" => Err("say why, for those who see it later".to_owned()),
-        reason if reason.chars().count() > most => Err(format!("at most {most} characters")),
-        reason if reason.chars().any(char::is_control) => Err("leave control characters out".to_owned()),
-        reason => Ok(reason.to_owned()),
-    }
+    crate::silences::fit_reason(text).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use gateway::{Scope, Webhook};
+use gateway::{STREAMS_OF_CALLER, Scope, Webhook};
 
 use super::WhomArgs;
 
@@ -49,6 +49,13 @@ pub struct GatewayArgs {
     /// The private key of the certificate, in PEM; without, the file of the certificate with the ending .key.
     #[arg(long, value_name = "FILE", requires = "certificate")]
     pub private_key: Option<PathBuf>,
+    /// The certificates of the authorities that vouch for client certificates, in PEM: who shows one may do what the
+    /// file of clients says of its key.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub client_authority: Option<PathBuf>,
+    /// What the key of each client certificate may do; without, clients.toml beside the authorities.
+    #[arg(long, value_name = "FILE", requires = "client_authority")]
+    pub clients: Option<PathBuf>,
     /// A name under which it is called, beside localhost and the addresses on which it listens. Can be given again.
     #[arg(long, value_name = "NAME")]
     pub host: Vec<String>,
@@ -58,6 +65,14 @@ pub struct GatewayArgs {
     /// Where the alarms of the validator are posted as JSON, such as https://relay.example/alarms. Can be given again.
     #[arg(long, value_name = "ADDRESS")]
     pub webhook: Vec<Webhook>,
+    /// How many streams of events a token, or an address without one, may have open.
+    #[arg(long, value_name = "COUNT", default_value_t = STREAMS_OF_CALLER, value_parser = parse_count)]
+    pub streams_per_caller: usize,
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=8_192).contains(count));
+    count.ok_or_else(|| "write a number from 1 to 8192".to_owned())
 }
 
 /// Some scopes, or none.
@@ -106,7 +121,7 @@ pub struct NewTokenArgs {
     /// A name for people.
     #[arg(long)]
     pub name: String,
-    /// What it allows, with commas between them: read, submit, metrics.
+    /// What it allows, with commas between them: read, submit, metrics, admin.
     #[arg(long, value_name = "SCOPES", required = true, value_delimiter = ',')]
     pub scope: Vec<Scope>,
     /// After how many days it ends.

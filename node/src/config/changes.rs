@@ -7,6 +7,8 @@
 //! Config (file)    ┘─ adopt ───▶ Config (running), with what can be reloaded
 //! ```
 
+use std::path::PathBuf;
+
 use super::Config;
 
 /// When a changed field takes effect.
@@ -51,7 +53,7 @@ const fn restart(name: &'static str, says: fn(&Config) -> String) -> Setting {
 
 /// Every field, in the order of the file. What the genesis has a say in is compared by what it leads to: another path
 /// to the same file is no change.
-pub const SETTINGS: [Setting; 43] = [
+pub const SETTINGS: [Setting; 54] = [
     restart("validator.index", |of| of.index.map_or_else(|| "none".to_owned(), |index| index.to_string())),
     restart("validator.name", |of| of.name.clone()),
     restart("network.genesis", |of| format!("network {}", of.genesis.network())),
@@ -69,18 +71,34 @@ pub const SETTINGS: [Setting; 43] = [
         })
     }),
     restart("gateway.certificate", |of| {
-        of_gateway(of, |doors| {
-            doors.tls.as_ref().map_or_else(String::new, |of| of.certificate.display().to_string())
-        })
+        of_gateway(of, |doors| path(doors.tls.as_ref(), |of| &of.certificate))
     }),
     restart("gateway.private_key", |of| {
-        of_gateway(of, |doors| {
-            doors.tls.as_ref().map_or_else(String::new, |of| of.private_key.display().to_string())
-        })
+        of_gateway(of, |doors| path(doors.tls.as_ref(), |of| &of.private_key))
     }),
+    restart("gateway.client_authority", |of| {
+        of_gateway(of, |doors| path(doors.clients.as_ref(), |of| &of.authority))
+    }),
+    restart("gateway.clients", |of| of_gateway(of, |doors| path(doors.clients.as_ref(), |of| &of.clients))),
     restart("gateway.hosts", |of| of_gateway(of, |doors| words(&doors.hosts))),
     restart("gateway.origins", |of| of_gateway(of, |doors| words(&doors.origins))),
     restart("gateway.webhooks", |of| of_gateway(of, |doors| words(&doors.webhooks))),
+    restart("gateway.streams_per_caller", |of| of_gateway(of, |doors| doors.streams_of_caller.to_string())),
+    restart("gateway.admin.listen", |of| of_admin(of, |doors| words(&doors.listen))),
+    restart("gateway.admin.audit", |of| of_admin(of, |doors| doors.audit.display().to_string())),
+    restart("gateway.admin.certificate", |of| {
+        of_admin(of, |doors| path(doors.tls.as_ref(), |of| &of.certificate))
+    }),
+    restart("gateway.admin.private_key", |of| {
+        of_admin(of, |doors| path(doors.tls.as_ref(), |of| &of.private_key))
+    }),
+    restart("gateway.admin.client_authority", |of| {
+        of_admin(of, |doors| path(doors.clients.as_ref(), |of| &of.authority))
+    }),
+    restart("gateway.admin.clients", |of| {
+        of_admin(of, |doors| path(doors.clients.as_ref(), |of| &of.clients))
+    }),
+    restart("gateway.admin.hosts", |of| of_admin(of, |doors| words(&doors.hosts))),
     restart("storage.directory", |of| of.data.display().to_string()),
     restart("storage.backend", |of| format!("{:?}", of.storage).to_lowercase()),
     restart("storage.segment_mib", |of| (of.segment_bytes >> 20).to_string()),
@@ -106,6 +124,12 @@ pub const SETTINGS: [Setting; 43] = [
     reload("log.level", |of| of.log_level.clone()),
     restart("peer.index", |of| of_peers(of, |peer| peer.index.to_string())),
     restart("peer.name", |of| of_peers(of, |peer| peer.name.clone())),
+    restart("peer.clients", |of| {
+        let said = |peer: &super::PeerConfig| {
+            peer.clients.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string)
+        };
+        of_peers(of, said)
+    }),
     reload("peer.address", |of| of_peers(of, |peer| peer.address.to_string())),
     restart("peer.certificate_fingerprint", |of| {
         of_peers(of, |peer| hex::encode(peer.certificate_fingerprint))
@@ -125,6 +149,16 @@ fn limit(limit: Option<u64>) -> String {
 /// A field of the gateway.
 fn of_gateway(config: &Config, says: impl Fn(&gateway::Doors) -> String) -> String {
     config.gateway.as_ref().map_or_else(|| "no gateway".to_owned(), says)
+}
+
+/// A field of administration.
+fn of_admin(config: &Config, says: impl Fn(&gateway::AdminDoors) -> String) -> String {
+    config.admin.as_ref().map_or_else(|| "no administration".to_owned(), says)
+}
+
+/// A path of what may be left out.
+fn path<T>(of: Option<&T>, path: impl Fn(&T) -> &PathBuf) -> String {
+    of.map_or_else(|| "none".to_owned(), |of| path(of).display().to_string())
 }
 
 /// Some of the same, with commas between them.

@@ -171,6 +171,15 @@ impl Section {
         Ok(self.take(field, help)?.unwrap_or(default))
     }
 
+    /// A field that may be absent.
+    pub(crate) fn maybe<T: Field>(
+        &mut self,
+        field: &str,
+        help: &'static str,
+    ) -> Result<Option<T>, ConfigError> {
+        self.take(field, help)
+    }
+
     /// A whole number within bounds, with a default.
     pub(crate) fn bounded<T: Field + PartialOrd + Display + Copy>(
         &mut self,

@@ -1,6 +1,10 @@
 //! The section `[gateway]`: HTTP in the validator's own process. Without it there is none.
 
-use gateway::{Doors, Scope, Scopes, TlsFiles, Webhook};
+use std::path::PathBuf;
+
+use gateway::{
+    AdminDoors, ClientFiles, Doors, DoorsError, STREAMS_OF_CALLER, Scope, Scopes, TlsFiles, Webhook,
+};
 
 use super::fields::{Field, Section};
 use super::{ConfigError, ListenOn};
@@ -26,18 +30,20 @@ impl Field for Vec<Webhook> {
     }
 }
 
+/// As many as there may be in all.
+const STREAMS_OF_CALLER_MAX: usize = 8_192;
+
+const LISTEN: &str = "an IP address and TCP port to listen on, such as \"127.0.0.1:7401\", or a list of them";
+
 const HOSTS: &str = "a list of names under which the gateway is called, such as [\"node-3.example\"]";
 
 /// Reads the section, if it is there.
 ///
 /// # Errors
 /// A [`ConfigError`] that names the field; also where the doors would be open by mistake.
-pub(super) fn read(top: &mut Section) -> Result<Option<Doors>, ConfigError> {
+pub(super) fn read(top: &mut Section) -> Result<Option<(Doors, Option<AdminDoors>)>, ConfigError> {
     let Some(mut section) = top.optional_section("gateway")? else { return Ok(None) };
-    let listen: ListenOn = section.required(
-        "listen",
-        "an IP address and TCP port to listen on, such as \"127.0.0.1:7401\", or a list of them",
-    )?;
+    let listen: ListenOn = section.required("listen", LISTEN)?;
     let none = Scopes::default();
     let anonymous = section.optional(
         "anonymous",
@@ -46,8 +52,7 @@ pub(super) fn read(top: &mut Section) -> Result<Option<Doors>, ConfigError> {
     )?;
     let tokens =
         section.optional_path("tokens", "the path of a file of tokens, as `millrace token` writes it")?;
-    let certificate = section.optional_path("certificate", "the path of a TLS certificate in PEM")?;
-    let private_key = section.optional_path("private_key", "the path of the private key of it, in PEM")?;
+    let (tls, clients) = certificates(&mut section)?;
     let hosts = section.optional("hosts", Vec::new(), HOSTS)?;
     let origins = section.optional(
         "origins",
@@ -59,6 +64,54 @@ pub(super) fn read(top: &mut Section) -> Result<Option<Doors>, ConfigError> {
         Vec::new(),
         "a list of addresses to which alarms are posted, such as [\"https://relay.example/alarms\"]",
     )?;
+    let streams_of_caller = section.bounded(
+        "streams_per_caller",
+        STREAMS_OF_CALLER,
+        1..=STREAMS_OF_CALLER_MAX,
+        "how many streams a token, or an address without one, may have open, 1 to 8192",
+    )?;
+    let listen = listen.addresses().to_vec();
+    let doors =
+        Doors { listen, anonymous, tokens, tls, clients, hosts, origins, webhooks, streams_of_caller };
+    fits(&section, doors.check())?;
+    let admin = admin(&mut section, doors.tokens.as_ref())?;
+    section.finish()?;
+    Ok(Some((doors, admin)))
+}
+
+fn fits(section: &Section, checked: Result<(), DoorsError>) -> Result<(), ConfigError> {
+    let file = || section.file().to_owned();
+    checked.map_err(|error| ConfigError::Content { file: file(), problem: error.to_string() })
+}
+
+/// Reads the section `[gateway.admin]`, if it is there.
+fn admin(gateway: &mut Section, tokens: Option<&PathBuf>) -> Result<Option<AdminDoors>, ConfigError> {
+    let Some(mut section) = gateway.optional_section("admin")? else { return Ok(None) };
+    let listen: ListenOn = section.required("listen", LISTEN)?;
+    let audit = section.path("audit", "the path of the audit log, to which every call is appended")?;
+    let (tls, clients) = certificates(&mut section)?;
+    let hosts = section.optional("hosts", Vec::new(), HOSTS)?;
+    let Some(tokens) = tokens.cloned() else {
+        let problem = "administration needs a file of tokens: name it as `tokens` in the section [gateway], and make a \
+                       token with the scope admin (`millrace token new`)";
+        return Err(ConfigError::Content { file: section.file().to_owned(), problem: problem.to_owned() });
+    };
+    let doors = AdminDoors { listen: listen.addresses().to_vec(), tokens, tls, clients, hosts, audit };
+    fits(&section, doors.check())?;
+    section.finish()?;
+    Ok(Some(doors))
+}
+
+/// The certificate of a listener, and who vouches for those of its callers.
+fn certificates(section: &mut Section) -> Result<(Option<TlsFiles>, Option<ClientFiles>), ConfigError> {
+    let certificate = section.optional_path("certificate", "the path of a TLS certificate in PEM")?;
+    let private_key = section.optional_path("private_key", "the path of the private key of it, in PEM")?;
+    let authority = section.optional_path(
+        "client_authority",
+        "the path of the certificates of the authorities that vouch for client certificates, in PEM",
+    )?;
+    let clients =
+        section.optional_path("clients", "the path of the file with what each client certificate may do")?;
     let tls = match (certificate, private_key) {
         (None, None) => None,
         (Some(certificate), private_key) => {
@@ -71,11 +124,16 @@ pub(super) fn read(top: &mut Section) -> Result<Option<Doors>, ConfigError> {
             return Err(section.invalid("private_key", &private_key.display(), help));
         }
     };
-    let listen = listen.addresses().to_vec();
-    let doors = Doors { listen, anonymous, tokens, tls, hosts, origins, webhooks };
-    if let Err(error) = doors.check() {
-        return Err(ConfigError::Content { file: section.file().to_owned(), problem: error.to_string() });
-    }
-    section.finish()?;
-    Ok(Some(doors))
+    let clients = match (authority, clients) {
+        (None, None) => None,
+        (Some(authority), clients) => {
+            let clients = clients.unwrap_or_else(|| authority.with_file_name("clients.toml"));
+            Some(ClientFiles { authority, clients })
+        }
+        (None, Some(clients)) => {
+            let help = "the path of it beside client_authority";
+            return Err(section.invalid("clients", &clients.display(), help));
+        }
+    };
+    Ok((tls, clients))
 }

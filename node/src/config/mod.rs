@@ -68,6 +68,8 @@ pub struct PeerConfig {
     pub name: String,
     /// Where it is reached by its peers.
     pub address: Address,
+    /// Where it is reached by clients, if that was said: the console asks there for its links.
+    pub clients: Option<Address>,
     /// SHA-256 of the public key of its TLS certificate (DER).
     pub certificate_fingerprint: [u8; 32],
     /// The key of its votes and batches.
@@ -151,6 +153,8 @@ pub struct Config {
     pub listen_clients: ListenOn,
     /// HTTP in the validator's process, if there is any.
     pub gateway: Option<::gateway::Doors>,
+    /// How it is administered over HTTP, if it is.
+    pub admin: Option<::gateway::AdminDoors>,
     /// The other validators of the genesis, ascending by index.
     pub peers: Vec<PeerConfig>,
     /// Those that may follow.
@@ -218,7 +222,7 @@ impl Config {
             })));
         }
 
-        let gateway = gateway::read(&mut top)?;
+        let (gateway, admin) = gateway::read(&mut top)?.unzip();
 
         let mut storage = top.section("storage")?;
         let data = storage.path("directory", "the directory of this validator's journal")?;
@@ -304,6 +308,7 @@ impl Config {
             listen_peers,
             listen_clients,
             gateway,
+            admin: admin.flatten(),
             peers,
             observers,
             work,
@@ -399,6 +404,7 @@ fn read_peer(mut peer: Section) -> Result<PeerConfig, ConfigError> {
         index: peer.required("index", "the peer's place in the genesis, counted from 0")?,
         name: peer.required("name", "the peer's name in the genesis")?,
         address: peer.required("address", ADDRESS)?,
+        clients: peer.maybe("clients", ADDRESS)?,
         certificate_fingerprint: peer.required("certificate_fingerprint", HEX32)?,
         public_key: peer.required("public_key", HEX32)?,
     };

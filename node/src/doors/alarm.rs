@@ -23,19 +23,19 @@ pub fn alarm(command: &AlarmCommand) -> Result<bool> {
             let until = now + args.seconds;
             let about = args.about.map(ValidatorIndex);
             let silence = Silence { alarm: args.alarm, about, until, reason: args.reason.clone() };
-            let mut silences = load(&args.data)?;
+            let mut silences = load(&args.data, now)?;
             silences.add(silence, now)?;
             silences.save(&args.data)?;
             println!("{} is silenced until {}", args.alarm.name(), time(until * 1_000));
         }
         AlarmCommand::Unsilence(args) => {
-            let mut silences = load(&args.data)?;
+            let mut silences = load(&args.data, now)?;
             silences.end(args.alarm, args.about.map(ValidatorIndex))?;
             silences.save(&args.data)?;
             println!("{} is not silenced any more", args.alarm.name());
         }
         AlarmCommand::Silences(args) => {
-            let silences = load(&args.data)?;
+            let silences = load(&args.data, now)?;
             if args.json {
                 print_json(&json!(silences.now(now).collect::<Vec<_>>()))?;
                 return Ok(true);
@@ -54,7 +54,7 @@ pub fn alarm(command: &AlarmCommand) -> Result<bool> {
     Ok(true)
 }
 
-fn load(data: &Path) -> Result<Silences> {
+fn load(data: &Path, now: u64) -> Result<Silences> {
     check_data(data).context("--data must name the data directory of a validator")?;
-    Ok(Silences::load(data)?)
+    Ok(Silences::load(data, now)?)
 }

@@ -218,7 +218,9 @@ fn peers(network: &Network, known: &[Known]) -> Result<String, AddError> {
             index,
             name: validator.name.clone(),
         })?;
-        text.push_str(&peer_section(index, validator, &found.address.to_string()));
+        let listed = network.members.iter().find(|of| of.fingerprint.0 == validator.certificate_fingerprint);
+        let reached = (&*found.address.to_string(), listed.map(|member| &member.clients));
+        text.push_str(&peer_section(index, validator, reached));
     }
     Ok(text)
 }

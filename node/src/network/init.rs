@@ -259,10 +259,16 @@ impl Draft {
     }
 }
 
-/// What the `node.toml` of others says of a validator of the genesis that is reached at an address.
-pub(super) fn peer_section(index: usize, of: &ValidatorGenesis, address: &str) -> String {
+/// What the `node.toml` of others says of a validator of the genesis that is reached at an address, and by clients at
+/// another.
+pub(super) fn peer_section(
+    index: usize,
+    of: &ValidatorGenesis,
+    (address, clients): (&str, Option<&Address>),
+) -> String {
+    let clients = clients.map_or_else(String::new, |clients| format!("clients = \"{clients}\"\n"));
     format!(
-        "\n[[peer]]\nindex = {index}\nname = {}\naddress = {}\npublic_key = \"{}\"\n\
+        "\n[[peer]]\nindex = {index}\nname = {}\naddress = {}\n{clients}public_key = \"{}\"\n\
          certificate_fingerprint = \"{}\"\n",
         quoted(&of.name),
         quoted(address),
@@ -510,7 +516,8 @@ fn node_toml(options: &InitOptions, genesis: &Genesis, drafts: &[Draft], index: 
     text.push_str(&me.settings(options, Some(index)));
     let others = genesis.validators().iter().zip(drafts).enumerate().filter(|(other, _)| *other != index);
     for (other, (of, draft)) in others {
-        text.push_str(&peer_section(other, of, &draft.peers.0.to_string()));
+        let reached = (&*draft.peers.0.to_string(), Some(&draft.clients.0));
+        text.push_str(&peer_section(other, of, reached));
     }
     text
 }

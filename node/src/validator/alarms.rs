@@ -318,7 +318,7 @@ impl AlarmWatch {
             device: shared.checking.trouble(),
             by_device: shared.checking.members_by_device(shared.me, members),
         };
-        shared.alarms.update(self.past.judge(&seen), self.silences.look(data), seen.unix);
+        shared.alarms.update(self.past.judge(&seen), self.silences.look(data, seen.unix), seen.unix);
     }
 }
 

@@ -59,8 +59,8 @@ pub fn reload(config: &mut Config, log: &Log, knobs: &Knobs) {
     let file = config.file.display().to_string();
     let read = || {
         let new = Config::load(&config.file)?;
-        let filter = log::filter_of(&new)?;
-        anyhow::Ok((new, filter))
+        log::filter_of(&new)?;
+        anyhow::Ok(new)
     };
     match read() {
         Err(error) => {
@@ -70,11 +70,13 @@ pub fn reload(config: &mut Config, log: &Log, knobs: &Knobs) {
             );
             service::ready("running; its configuration cannot be read again, see the log");
         }
-        Ok((new, filter)) => {
+        Ok(new) => {
             let changes = config.changes(&new);
             config.adopt(&new);
             knobs.turn(config);
-            log.set(filter);
+            if let Err(error) = log.set(&new.log_level) {
+                tracing::error!("log.level cannot be set: {error}");
+            }
             told(&file, &changes);
             service::ready("running");
         }

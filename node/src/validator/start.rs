@@ -92,7 +92,7 @@ pub fn run(mut config: Config, log: &crate::log::Log) -> anyhow::Result<()> {
     let (mut room, mut certificate) = (RoomReport::default(), CertificateReport::default());
     let orders = Orders::listen()?;
     let here = Arc::new(Here::new());
-    let _gateway = crate::doors::open(&config, here.clone())?;
+    let _gateway = crate::doors::open(&config, here.clone(), log)?;
     let mut left = None;
     loop {
         let validator = match Validator::start(&config, &orders, left.take()) {

@@ -5,8 +5,8 @@
 mod console;
 mod door;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::process::Command;
 use std::time::Duration;
 
 use client::answers::StatusAnswer;
@@ -17,11 +17,15 @@ use serde_json::{Value, json};
 use crate::testbed::{CHAIN, PATIENCE, Testbed, expect, wait};
 use door::{Answer, Door};
 
-/// A network whose validators have a gateway in their processes, with a chain of money and one of attestations.
+/// A network whose validators have a gateway in their processes.
+fn drafted() -> Testbed {
+    let chains = ChainDraft::alike(1, 200, 1_000_000);
+    Testbed::with(&InitOptions { chains, gateway: true, ..InitOptions::default() })
+}
+
+/// The same, running.
 fn network() -> Testbed {
-    let options =
-        InitOptions { chains: ChainDraft::alike(1, 200, 1_000_000), gateway: true, ..InitOptions::default() };
-    let mut testbed = Testbed::with(&options);
+    let mut testbed = drafted();
     (0..4).for_each(|index| testbed.spawn(index));
     testbed.ready();
     testbed
@@ -66,6 +70,7 @@ fn both_hosts_do_the_same() {
         streams(&testbed, door, account);
         console::pages(&testbed, door, account);
         sockets(&testbed, door, account);
+        heights(door);
         metrics(door);
     }
     // What was told at one door is told at the other, also after both validators have started again.
@@ -223,6 +228,32 @@ fn pages_and_tables(door: &Door, account: u64) {
     assert_eq!((known.status, known.text.as_str()), (304, ""));
     assert_eq!(door.get("/docs").status, 200);
     assert_eq!((door.get("/health").status, door.get("/ready").json), (200, json!({ "ready": true })));
+}
+
+/// Blocks and what they say can be asked for at a height; states, at the newest one alone.
+fn heights(door: &Door) {
+    let old = door.get("/v1/chains?at=1");
+    assert_eq!((old.status, &old.json["as_of"]["height"]), (200, &json!(1)), "{}", old.json);
+    let one = door.get("/v1/chains/1?at=1").json;
+    assert_eq!((&one["accounts"], &one["proof"]), (&json!(200), &Value::Null));
+    assert_eq!(one["state_root"], door.get("/v1/blocks/1").json["state_root"]);
+    assert_ne!(door.get("/v1/chains/1").json["proof"], Value::Null);
+    let none = door.get("/v1/chains?at=0").json["error"].clone();
+    assert_eq!((&none["code"], &none["data"]["from"]), (&json!(1014), &json!(1)), "{none}");
+    let past = door.get("/v1/chains/1/accounts/7?at=1");
+    let (error, data) = (&past.json["error"], &past.json["error"]["data"]);
+    assert_eq!((past.status, &error["name"]), (410, &json!("not at that height")), "{error}");
+    assert!(data["from"] == data["to"] && data["to"].as_u64() > Some(1), "{data}");
+    let future = door.get(&format!("/v1/chains/1/accounts/7?at={}", u64::MAX));
+    assert_eq!((future.status, &future.json["error"]["name"]), (412, &json!("behind")));
+    assert_eq!(door.rpc("account", &json!({ "chain": 1, "account": 7, "at": 1 }))["error"]["code"], 1014);
+    // The newest height is soon another one, so it takes some tries.
+    wait("an account is read at the newest height", || {
+        let newest = door.get("/v1/status").json["as_of"]["height"].as_u64().unwrap();
+        let read = door.get(&format!("/v1/chains/1/accounts/7?at={}", newest + 1));
+        assert!(read.status != 200 || read.json["as_of"]["height"] == newest + 1, "{}", read.json);
+        read.status == 200
+    });
 }
 
 fn octets() -> &'static str {
@@ -384,12 +415,41 @@ fn metrics(door: &Door) {
         assert!(classic.contains(has), "{has:?} is not in\n{classic}");
     }
     assert!(classic.lines().count() < 1_000);
-    // What the rules ask for is there.
-    let rules = include_str!("../../../ops/millrace.rules.yml");
-    let asked = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: millrace_"));
-    let asked: Vec<&str> = asked.map(|expression| expression.split(' ').next().unwrap()).collect();
-    assert_eq!(asked.len(), 2);
-    assert!(asked.iter().all(|metric| classic.contains(&format!("# TYPE millrace_{metric} "))), "{asked:?}");
+    all_of_them_are_described(&classic);
+}
+
+/// The page of metrics has what is answered, and nothing that is never answered. Rules and the dashboard are compared
+/// with that page.
+fn all_of_them_are_described(classic: &str) {
+    let page = include_str!("../../../docs/METRICS.md");
+    let mut described = BTreeMap::new();
+    for row in page.lines().filter_map(|line| line.strip_prefix("| `millrace_")) {
+        let [metric, kind, labels, _] = row.split(" | ").collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let labels: BTreeSet<_> = labels.split(", ").map(|label| label.trim_matches('`')).collect();
+        described.insert(format!("millrace_{}", metric.trim_matches('`')), (kind, labels));
+    }
+    let types = classic.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let types: BTreeMap<&str, &str> = types.collect();
+    for (metric, kind) in &types {
+        let (said, labels) = described.get(*metric).unwrap_or_else(|| panic!("{metric} is not described"));
+        assert_eq!(said, kind, "{metric}");
+        let samples = ["", "_bucket", "_sum", "_count"].map(|end| format!("\n{metric}{end}{{"));
+        let first = samples.iter().find_map(|sample| classic.split_once(sample.as_str()));
+        let Some((_, rest)) = first else {
+            let has_labels = *labels != BTreeSet::from([""]);
+            assert!(!has_labels || !classic.contains(&format!("\n{metric} ")), "{metric} has no labels");
+            continue;
+        };
+        let inside = rest.split('}').next().unwrap();
+        let shown = inside.split("\",").map(|part| part.split('=').next().unwrap());
+        let shown: BTreeSet<_> = shown.filter(|label| *label != "le").collect();
+        assert_eq!(&shown, labels, "{metric}");
+    }
+    // These are there only while something is counted, or fetched.
+    let sometimes = ["refused_total", "peer_offences_total", "recovery_progress"];
+    let sometimes = |metric: &str| sometimes.contains(&metric.trim_start_matches("millrace_"));
+    let never = described.keys().filter(|metric| !sometimes(metric) && !types.contains_key(metric.as_str()));
+    assert_eq!(never.collect::<Vec<_>>(), [""; 0]);
 }
 
 #[test]
@@ -429,7 +489,10 @@ fn a_token_opens_what_its_scope_says_until_it_is_revoked() {
 
 #[test]
 fn a_validator_that_is_gone_is_an_alarm_until_it_is_back() {
-    let mut testbed = network();
+    let mut testbed = drafted();
+    let (admin, token) = administered(&testbed);
+    (0..4).for_each(|index| testbed.spawn(index));
+    testbed.ready();
     let door = Door::of_validator(&testbed, 0);
     let hook = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/alarms", hook.local_addr().unwrap());
@@ -455,6 +518,7 @@ fn a_validator_that_is_gone_is_an_alarm_until_it_is_back() {
         (&told["event"], &told["validator"]),
         (&json!("raised"), &json!(testbed.network.members[1].name))
     );
+    silenced_over_http(&testbed, &door, (&admin, &token));
     testbed.spawn(3);
     testbed.ready();
     // That it was raised may be told more than once.
@@ -464,35 +528,71 @@ fn a_validator_that_is_gone_is_an_alarm_until_it_is_back() {
     assert!(log.is_empty() || log.contains("the alarm is over"), "{log}");
 }
 
+/// Lets the first validator be administered: where, and with which token.
+fn administered(testbed: &Testbed) -> (Door, String) {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let file = testbed.network.members[0].config_file();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let tokens = "anonymous = [\"read\", \"submit\"]\ntokens = \"tokens.toml\"\n";
+    let text = text.replace("anonymous = [\"read\", \"submit\"]\n", tokens);
+    let admin = format!("\n[gateway.admin]\nlisten = \"{address}\"\naudit = \"audit.log\"\n");
+    std::fs::write(&file, text + &admin).unwrap();
+    let tokens = file.with_file_name("tokens.toml");
+    let new = ["token", "new", "--file", tokens.to_str().unwrap(), "--name", "ops", "--scope", "admin"];
+    let (token, _) = expect(0, &new);
+    (Door::at(address), format!("Authorization: Bearer {}", token.trim()))
+}
+
+/// An alarm is silenced and the level of the log is set, and the audit log says by whom.
+fn silenced_over_http(testbed: &Testbed, door: &Door, (admin, token): (&Door, &str)) {
+    let call = |path: &str, body: &Value| {
+        let answer = admin.request("POST", path, &[JSON, token], body.to_string().as_bytes());
+        (answer.status, answer.json)
+    };
+    let is_silenced = || {
+        let alarms = door.get("/v1/status").json["status"]["alarms"].clone();
+        let edge = alarms.as_array().unwrap().iter().find(|of| of["alarm"] == "quorum_at_edge").cloned();
+        edge.is_some_and(|edge| edge["silenced"]["reason"] == "it is moved")
+    };
+    let silence =
+        |seconds: u64| json!({ "alarm": "quorum_at_edge", "seconds": seconds, "reason": " it is moved " });
+    assert_eq!(call("/v1/silences", &silence(31 * 86_400)).0, 400);
+    assert_eq!(call("/v1/silences", &silence(3_600)).0, 200);
+    wait("the alarm is silenced", is_silenced);
+    let data = testbed.network.members[0].data();
+    let (listed, _) = expect(0, &["alarm", "silences", "--data", data.to_str().unwrap()]);
+    assert!(listed.contains("quorum_at_edge, until ") && listed.contains("it is moved"), "{listed}");
+    assert_eq!(call("/v1/silences/end", &json!({ "alarm": "quorum_at_edge" })).0, 200);
+    wait("it rings again", || !is_silenced());
+    assert_eq!(call("/v1/log-level", &json!({ "level": "lout" })).0, 400);
+    assert_eq!(call("/v1/log-level", &json!({ "level": "warn" })), (200, json!({ "level": "warn" })));
+    assert_eq!(call("/v1/log-level", &json!({ "level": "info" })).0, 200);
+    assert_eq!(admin.get("/v1/tokens").status, 401, "nobody without a token");
+    let audit = testbed.network.members[0].config_file().with_file_name("audit.log");
+    let audit = std::fs::read_to_string(audit).unwrap();
+    let outcomes: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(outcomes.len(), 12, "two lines a change: {audit}");
+    assert!(outcomes.iter().all(|line| line["who"] == "token ops"), "{audit}");
+}
+
 /// Beyond this machine: TLS, a token, and nothing for those who have neither.
 #[test]
 fn others_come_in_over_tls_and_with_a_token() {
     let mut testbed = Testbed::new(1, 20);
     testbed.spawn(0);
     testbed.ready();
-    let place = |name: &str| testbed.path().join(name).to_str().unwrap().to_owned();
-    let (file, certificate, key) = (place("tokens.toml"), place("http.crt"), place("http.key"));
-    net::Identity::generate("localhost").unwrap().save(certificate.as_ref(), key.as_ref()).unwrap();
-    let (token, _) = expect(0, &["token", "new", "--file", &file, "--name", "a", "--scope", "read"]);
-    // Under which names it is called, it cannot know of an address that stands for all.
-    let options =
-        ["--anonymous", "none", "--tokens", &file, "--certificate", &certificate, "--host", "127.0.0.1"];
-    let door = Door::over_tls(&testbed, &options);
-    // The certificate is its own authority, and TLS is not what is tested here.
+    let (door, token) = Door::over_tls(&testbed);
     let curl = |more: &[&str]| {
-        let url = format!("https://{}/v1/status", door.address);
-        let mut curl = Command::new("curl");
-        curl.args(["-sk", "-o", "/dev/null", "-w", "%{http_code} %{http_version}"]).args(more).arg(url);
-        curl.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        let options = [&["-o", "/dev/null", "-w", "%{http_code} %{http_version}"], more].concat();
+        door.curl("/v1/status", &options)
     };
-    let Ok(without) = curl(&[]) else {
-        eprintln!("SKIPPED: there is no curl");
-        return;
-    };
+    let Some(without) = curl(&[]) else { return };
     assert!(without.starts_with("401 "), "{without}");
-    let header = format!("Authorization: Bearer {}", token.trim());
+    let header = format!("Authorization: Bearer {token}");
     wait("the gateway has reached its node", || curl(&["-H", &header]).unwrap().starts_with("200 "));
     assert_eq!(curl(&["--http1.1", "-H", &header]).unwrap(), "200 1.1");
+    let head = door.curl("/health", &["-i"]).unwrap().to_lowercase();
+    assert!(head.contains("strict-transport-security: max-age="), "{head}");
     // In the clear nothing is answered.
     assert_eq!(door.get("/v1/status").status, 0);
 }

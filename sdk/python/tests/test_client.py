@@ -47,6 +47,17 @@ def test_another_gateway_is_asked_where_one_does_not_answer() -> None:
             assert len(other.asked) == 1 and other.asked[0].body == SIGNED.bytes
 
 
+def test_a_receipt_of_another_transaction_is_not_one_of_this() -> None:
+    other = "00" * 32
+    wrong: Reply = (200, {"id": other, "status": "committed", "code": 0, "outcome": "applied"})
+    with Gateway(script(wrong)) as gateway, pytest.raises(millrace.WrongReceipt) as told:
+        Client(gateway.url).submit(SIGNED)
+    assert (told.value.id, told.value.told, told.value.transaction) == (SIGNED.id, other, SIGNED.bytes)
+    found: Reply = (200, {**FOUND, "id": other, "code": 0})
+    with Gateway(script(None, refusal(34, 422, "expired"), found)) as gateway, pytest.raises(millrace.WrongReceipt):
+        Client(gateway.url).submit(SIGNED)
+
+
 def test_what_was_perhaps_taken_is_looked_up_before_a_refusal_is_believed() -> None:
     found: Reply = (200, {**FOUND, "code": 0})
     for first in (None, refusal(40, 409), refusal(1003, 503, retry_after_seconds=0)):
@@ -166,17 +177,17 @@ def test_each_event_is_given_out_once_over_streams_that_break() -> None:
         "error", "", {"code": 1003, "name": "unavailable", "message": "", "retry_after_seconds": 0}
     )
     with Gateway(script(one, None, two, three, happening(6, 0) + happening(7, 1))) as gateway:
-        stream = Client(gateway.url).happenings(1, start=Cursor(5, 0))
+        stream = Client(gateway.url).events(1, start=Cursor(5, 0))
         assert [str(next(stream).at) for _ in range(5)] == ["5.0", "5.1", "6.0", "7.0", "7.1"]
         assert [request.query["from"] for request in gateway.asked] == ["5.0", "5.2", "5.2", "6.1", "7.1"]
 
 
 def test_a_stream_on_which_nothing_happens_is_not_given_up() -> None:
     with Gateway(script(*[": alive\n\n"] * 20, happening(5, 0))) as gateway:
-        assert str(next(Client(gateway.url).happenings(1, start=Cursor(5, 0))).at) == "5.0"
+        assert str(next(Client(gateway.url).events(1, start=Cursor(5, 0))).at) == "5.0"
     with Gateway(script("")) as gateway:
         with pytest.raises(millrace.ConnectionFailed):
-            next(Client(gateway.url).happenings(1, start=Cursor(5, 0)))
+            next(Client(gateway.url).events(1, start=Cursor(5, 0)))
 
 
 def test_blocks_come_once_and_none_is_left_out() -> None:
@@ -220,9 +231,13 @@ def account(next_nonce: int, free: list[int]) -> Reply:
     }  # fmt: skip
 
 
+def committed(request: Request) -> Reply:
+    return 200, {"id": millrace.transaction_id(request.body, NETWORK), "status": "committed", "code": 0}
+
+
 def test_a_payer_uses_free_nonces_and_counts_on() -> None:
     def answer(request: Request) -> Reply:
-        return account(7, [4, 7, 8]) if "accounts" in request.path else COMMITTED
+        return account(7, [4, 7, 8]) if "accounts" in request.path else committed(request)
 
     with Gateway(answer) as gateway, Client(gateway.url) as client:
         payer = Payer(client, KEY, 1, 9, valid_for=100)
@@ -240,7 +255,8 @@ def test_a_nonce_that_is_not_spent_is_used_again_and_one_that_may_be_is_not() ->
     def answer(request: Request) -> Reply:
         if "accounts" in request.path:
             return account(0, [0, 1])
-        return next(replies)
+        reply = next(replies)
+        return committed(request) if reply is COMMITTED else reply
 
     with Gateway(answer) as gateway, Client(gateway.url) as client:
         payer = Payer(client, KEY, 1, 9)

@@ -188,14 +188,14 @@ def test_many_payments_of_one_account_at_once(network: Network) -> None:
         for worker in workers:
             worker.join()
         assert codes == [0] * 160
-        ids = [happening.id for happening in client.history(1, account=13, limit=30)]
+        ids = [event.id for event in client.history(1, account=13, limit=30)]
         assert len(ids) == len(set(ids)) == 160
 
 
 def test_streams_go_on_at_another_validator_and_give_each_event_once(network: Network) -> None:
     with network.client(0) as client, network.client(3, 1) as stubborn:
         payer = Payer(client, network.key("1:15"), 1, 15)
-        stream = stubborn.happenings(1, account=15, start=Cursor(1, 0))
+        stream = stubborn.events(1, account=15, start=Cursor(1, 0))
         blocks = stubborn.blocks(1)
         ids = [payer.pay(16, 1).id for _ in range(3)]
         assert [next(stream).id for _ in range(3)] == ids

@@ -249,7 +249,7 @@ export function blockOf(raw: Raw): Block {
 }
 
 /** Something that happened on a chain. */
-export interface Happening {
+export interface Event {
   readonly at: Cursor;
   /** Where to go on: keep it together with what you have made of this one. */
   readonly next: Cursor;
@@ -257,7 +257,7 @@ export interface Happening {
    * `executed`, `credited`, `not_credited`, `refunded`, `swapped`; of what took effect by itself `changed`, `released`
    * or `in_effect`.
    */
-  readonly event: string;
+  readonly kind: string;
   /** The transaction, if it is about one. */
   readonly id: string | undefined;
   readonly outcome: string | undefined;
@@ -266,17 +266,17 @@ export interface Happening {
   readonly raw: Raw;
 }
 
-/** Reads a happening. */
-export function happeningOf(raw: Raw): Happening {
+/** Reads an event. */
+export function eventOf(raw: Raw): Event {
   const at = Cursor.parse(text(raw, "at"));
-  const [event, id] = [text(raw, "event"), maybe(raw, "id")];
+  const [kind, id] = [text(raw, "event"), maybe(raw, "id")];
   const outcome = maybe(raw, "outcome") ?? maybe(raw, "reason");
-  return { at, next: at.next(), event, id, outcome, said: raw["said"], raw };
+  return { at, next: at.next(), kind, id, outcome, said: raw["said"], raw };
 }
 
 /** Some of what happened, and where to go on. */
 export interface Page {
-  readonly events: readonly Happening[];
+  readonly events: readonly Event[];
   readonly next: Cursor;
   /** Whether it ends with the durable height of the node. */
   readonly atEnd: boolean;
@@ -285,7 +285,7 @@ export interface Page {
 
 /** Reads a page. */
 export function pageOf(raw: Raw): Page {
-  const events = list(raw, "events").map((event) => happeningOf(event as Raw));
+  const events = list(raw, "events").map((event) => eventOf(event as Raw));
   const next = Cursor.parse(text(raw, "next"));
   return { events, next, atEnd: member(raw, "at_end") === true, height: heightOf(raw) };
 }

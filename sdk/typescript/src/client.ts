@@ -12,9 +12,9 @@ import {
   type Block,
   blockOf,
   Cursor,
+  type Event,
   type Found,
   foundOf,
-  type Happening,
   heightOf,
   list,
   member,
@@ -38,10 +38,11 @@ import {
   Unavailable,
   Unheard,
   WrongNetwork,
+  WrongReceipt,
 } from "./errors.js";
 import { type Answer, Endpoint, LinkBroken, type Query, type Raw } from "./http.js";
 import { readGenesis, type Statement, verify } from "./proof.js";
-import { blocksCourse, type Course, follow, happeningsCourse, snapshotsCourse } from "./streams.js";
+import { blocksCourse, type Course, eventsCourse, follow, snapshotsCourse } from "./streams.js";
 import { type Signed, transactionId } from "./transactions.js";
 
 /**
@@ -93,7 +94,7 @@ export interface SubmitOptions {
   readonly full?: boolean;
 }
 
-/** Which happenings are wanted. */
+/** Which events are wanted. */
 export interface Wanted {
   readonly account?: Whole;
   readonly reference?: string;
@@ -216,8 +217,8 @@ export class Client {
     return pageOf(await this.#get(`${ofChain(chain)}/history`, query));
   }
 
-  /** All that happened up to now, page by page. `happenings` follows what comes. */
-  async *history(chain: number, wanted: Wanted & { readonly limit?: number } = {}): AsyncGenerator<Happening> {
+  /** All that happened up to now, page by page. `events` follows what comes. */
+  async *history(chain: number, wanted: Wanted & { readonly limit?: number } = {}): AsyncGenerator<Event> {
     for (let start = wanted.start; ; ) {
       const page = await this.page(chain, start === undefined ? wanted : { ...wanted, start });
       yield* page.events;
@@ -286,7 +287,8 @@ export class Client {
    *
    * Answers a receipt that says `committed` or `failed`; with `wait: "accepted"` also `accepted`. Throws `Refused`
    * where no validator takes it, and `Unheard` where the time is over and it may be in a block: then submit the same
-   * bytes again, and sign no others in their place.
+   * bytes again, and sign no others in their place. Throws `WrongReceipt` where the gateway answers for another
+   * transaction.
    */
   async submit(transaction: Signed | Uint8Array, options: SubmitOptions = {}): Promise<Receipt> {
     const data = bytesOf(transaction);
@@ -310,7 +312,7 @@ export class Client {
         const answer = await endpoint.request("/v1/transactions", asked);
         const value = answer.value();
         if (answer.status !== 202) {
-          return receiptOf(value);
+          return ofIt(receiptOf(value), data, id);
         }
         [unheard, after] = ["no verdict yet", 0];
       } catch (failure) {
@@ -328,7 +330,7 @@ export class Client {
             throw failure;
           }
           if (found !== undefined && !(found instanceof Error)) {
-            return found;
+            return ofIt(found, data, id);
           }
           [error, after] = [failure, failure.retryAfter];
           unheard = found?.message ?? unheard;
@@ -375,10 +377,10 @@ export class Client {
    * What happens on a chain, or to one account, each event once, from a cursor on; without one, from now on. Keep
    * `next` of an event with what you have made of it, to go on from there after a restart.
    */
-  async *happenings(chain: number, wanted: Wanted = {}, signal?: AbortSignal): AsyncGenerator<Happening> {
+  async *events(chain: number, wanted: Wanted = {}, signal?: AbortSignal): AsyncGenerator<Event> {
     const begin = wanted.start ?? new Cursor((await this.height()) + 1n, 0);
     const query = { chain, account: wanted.account, reference: wanted.reference };
-    yield* this.#follow(happeningsCourse(query, begin), signal);
+    yield* this.#follow(eventsCourse(query, begin), signal);
   }
 
   /** What becomes of a transaction; ends when that is final. */
@@ -478,6 +480,13 @@ function ofChain(chain: number): string {
 
 function hexed(fingerprint: Hexed): string {
   return toHex(fixed(fingerprint, 32, "a fingerprint"));
+}
+
+function ofIt(receipt: Receipt, transaction: Uint8Array, id: string): Receipt {
+  if (receipt.id !== id) {
+    throw new WrongReceipt(transaction, id, receipt.id);
+  }
+  return receipt;
 }
 
 function bytesOf(transaction: Signed | Uint8Array): Uint8Array {

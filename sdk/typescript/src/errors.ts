@@ -107,6 +107,24 @@ export class WrongNetwork extends MillraceError {}
 export class AnswerUnreadable extends MillraceError {}
 
 /**
+ * A gateway answered a submission with the receipt of another transaction. What was submitted may be in a block.
+ *
+ * Either the gateway is wrong, or `network` of the client is: the id of a transaction covers it. Ask another gateway
+ * about `id`, and do not sign another transaction for the same purpose before you know.
+ */
+export class WrongReceipt extends MillraceError {
+  constructor(
+    readonly transaction: Uint8Array,
+    readonly id: string,
+    readonly told: string,
+  ) {
+    super(
+      `the gateway answers for transaction ${told}, and ${id} was submitted: ask another gateway what became of it`,
+    );
+  }
+}
+
+/**
  * The time is over and nothing was heard of a transaction. It may be in a block.
  *
  * Submit the same bytes (`transaction`) again until you hear. Do not sign another one for the same purpose before that:
@@ -178,7 +196,7 @@ export class InternalError extends ApiError {}
 /** The committed ledger has no such thing, as of `data.as_of` (1001). */
 export class NotFound extends ApiError {}
 
-/** It is older than what the node keeps: ask one that keeps more (1002). */
+/** It is older than what the node keeps: ask one that keeps more (1002, 1014). */
 export class BelowRetention extends ApiError {}
 
 /** The node cannot be reached or has no room: ask again (1003). */
@@ -218,6 +236,7 @@ const CLASSES: ReadonlyMap<number, typeof ApiError> = new Map<number, typeof Api
   [1011, InvalidRequest],
   [1012, Unavailable],
   [1013, InvalidRequest],
+  [1014, BelowRetention],
 ]);
 
 /** The error for the member `error` of an answer. */

@@ -11,8 +11,8 @@ export {
   type Attested,
   type Block,
   Cursor,
+  type Event,
   type Found,
-  type Happening,
   type Page,
   type Receipt,
   requireCommitted,
@@ -42,6 +42,7 @@ export {
   Unheard,
   WrongHost,
   WrongNetwork,
+  WrongReceipt,
   wordsOf,
 } from "./errors.js";
 export { Key, type Signer } from "./keys.js";

@@ -9,7 +9,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { type Block, blockOf, Cursor, type Happening, happeningOf } from "./answers.js";
+import { type Block, blockOf, Cursor, type Event, eventOf } from "./answers.js";
 import {
   AnswerUnreadable,
   Behind,
@@ -28,7 +28,7 @@ const ATTEMPTS_MAX = 8;
 const PAUSE_MAX_MS = 5_000;
 
 /** One server-sent event. */
-interface Event {
+interface Message {
   readonly name: string;
   readonly data: Raw;
 }
@@ -44,7 +44,7 @@ export interface Course<T> {
   isOver(): boolean;
 }
 
-async function* events(lines: AsyncIterable<string>): AsyncGenerator<Event> {
+async function* messages(lines: AsyncIterable<string>): AsyncGenerator<Message> {
   let name = "message";
   let data: string[] = [];
   for await (const line of lines) {
@@ -101,18 +101,18 @@ export function blocksCourse(begin: bigint): Course<Block> {
 }
 
 /** What happens on a chain, from a cursor on. */
-export function happeningsCourse(query: Query, begin: Cursor): Course<Happening> {
+export function eventsCourse(query: Query, begin: Cursor): Course<Event> {
   let next = begin;
   return {
     path: "/v1/streams/history",
     query: () => ({ ...query, from: next.toString() }),
     take(data) {
-      const happening = happeningOf(data);
-      if (happening.at.isBefore(next)) {
+      const event = eventOf(data);
+      if (event.at.isBefore(next)) {
         return undefined;
       }
-      next = happening.next;
-      return happening;
+      next = event.next;
+      return event;
     },
     isOver: () => false,
   };
@@ -180,7 +180,7 @@ export async function* follow<T>(course: Course<T>, gateways: Gateways, signal?:
     try {
       await gateways.check(endpoint);
       const lines = endpoint.lines(course.path, course.query(), SILENCE_MS, signal);
-      for await (const event of events(heard(lines))) {
+      for await (const event of messages(heard(lines))) {
         if (event.name === "error") {
           throw errorOf(event.data);
         }

@@ -20,8 +20,10 @@ import {
   Refused,
   sign,
   toHex,
+  transactionId,
   Unheard,
   WrongNetwork,
+  WrongReceipt,
 } from "../src/index.js";
 import { Gateway, NETWORK, refusal, type Reply, type Request, script } from "./fake.js";
 
@@ -84,6 +86,19 @@ test("another gateway is asked where one does not answer", async () => {
   const other = await start(script(COMMITTED));
   assert.equal((await client([await gone(), one.url, other.url]).submit(SIGNED)).code, 0);
   assert.deepEqual(other.asked.map((request) => request.body), [SIGNED.bytes]);
+});
+
+test("a receipt of another transaction is not one of this", async () => {
+  const other = "00".repeat(32);
+  const wrong = await start(script([200, { id: other, status: "committed", code: 0, outcome: "applied" }]));
+  const found = await start(script(undefined, refusal(34, 422, "expired"), [200, { ...FOUND, id: other, code: 0 }]));
+  for (const gateway of [wrong, found]) {
+    await assert.rejects(client(gateway.url).submit(SIGNED), (error) => {
+      assert(error instanceof WrongReceipt);
+      assert.deepEqual([error.id, error.told], [SIGNED.id, other]);
+      return true;
+    });
+  }
 });
 
 test("what was perhaps taken is looked up before a refusal is believed", async () => {
@@ -197,17 +212,17 @@ test("each event is given out once over streams that break", async () => {
   const passing = { code: 1003, name: "unavailable", message: "", retry_after_seconds: 0 };
   const three = happening(7, 0) + event("error", "", passing);
   const gateway = await start(script(one, undefined, two, three, happening(6, 0) + happening(7, 1)));
-  const events = await some(client(gateway.url).happenings(1, { start: new Cursor(5n, 0) }), 5);
+  const events = await some(client(gateway.url).events(1, { start: new Cursor(5n, 0) }), 5);
   assert.deepEqual(events.map((one) => one.at.toString()), ["5.0", "5.1", "6.0", "7.0", "7.1"]);
   assert.deepEqual(gateway.asked.map((request) => request.query["from"]), ["5.0", "5.2", "5.2", "6.1", "7.1"]);
 });
 
 test("a stream on which nothing happens is not given up", async () => {
   const quiet = await start(script(...Array.from({ length: 20 }, () => ": alive\n\n"), happening(5, 0)));
-  const events = await some(client(quiet.url).happenings(1, { start: new Cursor(5n, 0) }), 1);
+  const events = await some(client(quiet.url).events(1, { start: new Cursor(5n, 0) }), 1);
   assert.equal(events[0]?.at.toString(), "5.0");
   const dead = await start(script(""));
-  await assert.rejects(some(client(dead.url).happenings(1, { start: new Cursor(5n, 0) }), 1), ConnectionFailed);
+  await assert.rejects(some(client(dead.url).events(1, { start: new Cursor(5n, 0) }), 1), ConnectionFailed);
 });
 
 test("blocks come once and none is left out", async () => {
@@ -257,8 +272,13 @@ function account(nextNonce: number, free: number[]): Reply {
 const nonces = (gateway: Gateway): bigint[] =>
   gateway.asked.filter(({ method }) => method === "POST").map(({ body }) => BigInt(parse(body).said.nonce));
 
+const committed = ({ body }: Request): Reply => {
+  return [200, { id: transactionId(body, NETWORK), status: "committed", code: 0 }];
+};
+
 test("a payer uses free nonces and counts on", async () => {
-  const answer = ({ path }: Request): Reply => (path.includes("accounts") ? account(7, [4, 7, 8]) : COMMITTED);
+  const answer = (request: Request): Reply =>
+    request.path.includes("accounts") ? account(7, [4, 7, 8]) : committed(request);
   const gateway = await start(answer);
   const made = client(gateway.url);
   const payer = new Payer(made, KEY, 1, 9, { validFor: 100 });
@@ -275,13 +295,13 @@ test("a nonce that is not spent is used again and one that may be is not", async
   const unknown = refusal(37, 422, "unknown account");
   const replies: Reply[] = [unknown, COMMITTED, PENDING, COMMITTED, COMMITTED];
   let isSlow = false;
-  const gateway = await start(({ path }) => {
-    if (path.includes("accounts")) {
+  const gateway = await start((request) => {
+    if (request.path.includes("accounts")) {
       return account(0, [0, 1]);
     }
     const reply = isSlow ? PENDING : replies.shift();
     isSlow ||= reply === PENDING;
-    return reply;
+    return reply === COMMITTED ? committed(request) : reply;
   });
   const payer = new Payer(client(gateway.url), KEY, 1, 9, { timeoutMs: 100 });
   await assert.rejects(payer.pay(8, 1), Refused);

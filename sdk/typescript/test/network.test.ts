@@ -215,7 +215,7 @@ describe("against a network", { skip }, () => {
   test("streams go on at another validator and give each event once", async () => {
     const [network, stubborn] = [client(0), client(3, 1)];
     const payer = new Payer(network, key("1:15"), 1, 15);
-    const stream = stubborn.happenings(1, { account: 15, start: new Cursor(1n, 0) });
+    const stream = stubborn.events(1, { account: 15, start: new Cursor(1n, 0) });
     const blocks = stubborn.blocks(1);
     const pay = async (): Promise<string[]> => {
       const ids: string[] = [];

@@ -19,7 +19,10 @@ fn configuration() -> (tempfile::TempDir, PathBuf) {
         "\n[[observer]]\nname = \"elm\"\naddress = \"127.0.0.1:4\"\ncertificate_fingerprint = \"{}\"\n",
         hex::encode([7; 32])
     );
-    let doors = "\n[gateway]\nlisten = \"127.0.0.1:6\"\ncertificate = \"gateway.crt\"\n";
+    let doors = "\n[gateway]\nlisten = \"127.0.0.1:6\"\ntokens = \"first.toml\"\ncertificate = \"gateway.crt\"\n\
+                 client_authority = \"ca.crt\"\nclients = \"keys.toml\"\n\
+                 \n[gateway.admin]\nlisten = \"127.0.0.1:8\"\naudit = \"audit.log\"\ncertificate = \"admin.crt\"\n\
+                 private_key = \"admin.key\"\nclient_authority = \"ca.crt\"\nclients = \"keys.toml\"\n";
     fs::write(&file, fs::read_to_string(&file).unwrap() + doors + &observer).unwrap();
     (directory, file)
 }
@@ -72,10 +75,21 @@ fn each_field_is_named_when_it_says_something_else_and_taken_over_where_it_can_b
         ("gateway", "anonymous", "[\"read\"]"),
         ("gateway", "tokens", "\"tokens.toml\""),
         ("gateway", "private_key", "\"other.key\""),
+        ("gateway", "client_authority", "\"other-ca.crt\""),
+        ("gateway", "clients", "\"other-keys.toml\""),
+        ("gateway.admin", "listen", "\"127.0.0.1:9\""),
+        ("gateway.admin", "audit", "\"other.log\""),
+        ("gateway.admin", "certificate", "\"other.crt\""),
+        ("gateway.admin", "private_key", "\"other.key\""),
+        ("gateway.admin", "client_authority", "\"other-ca.crt\""),
+        ("gateway.admin", "clients", "\"other-keys.toml\""),
+        ("gateway.admin", "hosts", "[\"admin.example\"]"),
         ("gateway", "hosts", "[\"mill.example\"]"),
         ("gateway", "origins", "[\"https://mill.example\"]"),
         ("gateway", "webhooks", "[\"http://127.0.0.1:7/\"]"),
+        ("gateway", "streams_per_caller", "7"),
         ("[peer]", "address", "\"127.0.0.1:3\""),
+        ("[peer]", "clients", "\"127.0.0.1:4\""),
         ("[observer]", "name", "\"fir\""),
         ("[observer]", "address", "\"127.0.0.1:5\""),
         ("[observer]", "certificate_fingerprint", &format!("\"{}\"", hex::encode([8; 32]))),
@@ -109,7 +123,8 @@ fn each_field_is_named_when_it_says_something_else_and_taken_over_where_it_can_b
 #[test]
 fn every_field_that_is_read_stands_here_and_in_the_guide() {
     let source = concat!(include_str!("../mod.rs"), include_str!("../gateway.rs"));
-    let readers = ["required", "optional", "bounded", "optional_bounded", "choice", "path", "optional_path"];
+    let readers =
+        ["required", "optional", "bounded", "optional_bounded", "choice", "path", "optional_path", "maybe"];
     let mut read = BTreeSet::new();
     for reader in readers {
         for (_, rest) in
@@ -122,7 +137,7 @@ fn every_field_that_is_read_stands_here_and_in_the_guide() {
     }
     let here: BTreeSet<String> = SETTINGS
         .iter()
-        .filter_map(|setting| setting.name.split_once('.'))
+        .filter_map(|setting| setting.name.rsplit_once('.'))
         .map(|(_, name)| name.to_owned())
         .collect();
     assert_eq!(read, here);

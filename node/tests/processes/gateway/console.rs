@@ -300,26 +300,13 @@ fn over_tls_the_cookie_is_secure() {
     let mut testbed = Testbed::new(1, 20);
     testbed.spawn(0);
     testbed.ready();
-    let place = |name: &str| testbed.path().join(name).to_str().unwrap().to_owned();
-    let (file, certificate, key) = (place("tokens.toml"), place("http.crt"), place("http.key"));
-    net::Identity::generate("localhost").unwrap().save(certificate.as_ref(), key.as_ref()).unwrap();
-    let (token, _) = expect(0, &["token", "new", "--file", &file, "--name", "a", "--scope", "read"]);
-    let options =
-        ["--anonymous", "none", "--tokens", &file, "--certificate", &certificate, "--host", "127.0.0.1"];
-    let door = Door::over_tls(&testbed, &options);
-    let jar = place("cookies");
-    let url = format!("https://{}/sign-in", door.address);
-    let curl = |more: &[&str]| {
-        let mut curl = std::process::Command::new("curl");
-        curl.args(["-sk", "-i", "-b", &jar, "-c", &jar]).args(more).arg(&url);
-        curl.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    let Ok(page) = curl(&[]) else {
-        eprintln!("SKIPPED: there is no curl");
-        return;
-    };
+    let (door, token) = Door::over_tls(&testbed);
+    let jar = testbed.path().join("cookies");
+    let jar = jar.to_str().unwrap();
+    let curl = |more: &[&str]| door.curl("/sign-in", &[&["-i", "-b", jar, "-c", jar], more].concat());
+    let Some(page) = curl(&[]) else { return };
     let number = hidden(&page, "csrf");
-    let answer = curl(&["-d", &format!("csrf={number}&token={}", token.trim())]).unwrap();
+    let answer = curl(&["-d", &format!("csrf={number}&token={token}")]).unwrap();
     let set = answer.lines().find(|line| line.contains("-session-")).unwrap_or_else(|| panic!("{answer}"));
     assert!(set.contains("__Host-millrace-session-") && set.contains("; Secure"), "{set}");
 }

@@ -10,7 +10,7 @@ use tungstenite::client::IntoClientRequest as _;
 use tungstenite::http::{HeaderName, HeaderValue};
 use tungstenite::{Message, WebSocket};
 
-use crate::testbed::{MILLRACE, PATIENCE, Testbed, wait};
+use crate::testbed::{MILLRACE, PATIENCE, Testbed, expect, wait};
 
 /// A gateway that answers.
 pub struct Door {
@@ -59,6 +59,11 @@ impl Door {
         door
     }
 
+    /// What listens at an address.
+    pub fn at(address: SocketAddr) -> Self {
+        Self { address, process: None }
+    }
+
     /// A gateway in a process of its own, to a validator.
     pub fn beside(testbed: &Testbed, index: usize, options: &[&str]) -> Self {
         let door = Self::spawned(testbed, (index, "127.0.0.1:0"), options);
@@ -66,11 +71,29 @@ impl Door {
         door
     }
 
-    /// A gateway on all addresses of the machine, whose options give it a certificate; nothing is asked of it yet.
-    pub fn over_tls(testbed: &Testbed, options: &[&str]) -> Self {
-        let mut door = Self::spawned(testbed, (0, "0.0.0.0:0"), options);
+    /// A gateway on all addresses of the machine, with a certificate that is its own authority, and a token that may
+    /// read; nothing is asked of it yet.
+    pub fn over_tls(testbed: &Testbed) -> (Self, String) {
+        let place = |name: &str| testbed.path().join(name).to_str().unwrap().to_owned();
+        let (file, certificate, key) = (place("tokens.toml"), place("http.crt"), place("http.key"));
+        net::Identity::generate("localhost").unwrap().save(certificate.as_ref(), key.as_ref()).unwrap();
+        let (token, _) = expect(0, &["token", "new", "--file", &file, "--name", "a", "--scope", "read"]);
+        // Under which names it is called, it cannot know of an address that stands for all.
+        let options =
+            ["--anonymous", "none", "--tokens", &file, "--certificate", &certificate, "--host", "127.0.0.1"];
+        let mut door = Self::spawned(testbed, (0, "0.0.0.0:0"), &options);
         door.address = SocketAddr::from(([127, 0, 0, 1], door.address.port()));
-        door
+        (door, token.trim().to_owned())
+    }
+
+    /// What curl prints for a path over TLS, which is not what is tested here; none where there is no curl.
+    pub fn curl(&self, path: &str, options: &[&str]) -> Option<String> {
+        let url = format!("https://{}{path}", self.address);
+        let output = Command::new("curl").arg("-sk").args(options).arg(url).output();
+        if output.is_err() {
+            eprintln!("SKIPPED: there is no curl");
+        }
+        output.ok().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     fn spawned(testbed: &Testbed, (index, listen): (usize, &str), options: &[&str]) -> Self {

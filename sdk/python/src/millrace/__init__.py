@@ -5,7 +5,7 @@ payer = Payer(client, Key.from_file("alice.pem"), chain=1, account=9)
 print(payer.pay(8, 25, reference="invoice 17").require_committed())
 """
 
-from .answers import Account, Attested, Block, Cursor, Found, Happening, Page, Receipt
+from .answers import Account, Attested, Block, Cursor, Event, Found, Page, Receipt
 from .client import Client
 from .errors import (
     CODES,
@@ -29,6 +29,7 @@ from .errors import (
     Unheard,
     WrongHost,
     WrongNetwork,
+    WrongReceipt,
     words_of,
 )
 from .keys import Key
@@ -73,9 +74,9 @@ __all__ = [
     "ConnectionFailed",
     "Cursor",
     "Envelope",
+    "Event",
     "Forbidden",
     "Found",
-    "Happening",
     "History",
     "InternalError",
     "InvalidRequest",
@@ -102,6 +103,7 @@ __all__ = [
     "Unheard",
     "WrongHost",
     "WrongNetwork",
+    "WrongReceipt",
     "linked",
     "parse",
     "register",

@@ -202,13 +202,13 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Happening:
+class Event:
     """Something that happened on a chain. `next` is where to go on when it is dealt with."""
 
     at: Cursor
     #: `executed`, `credited`, `not_credited`, `refunded`, `swapped`; of what took effect by itself `changed`,
     #: `released` or `in_effect`.
-    event: str
+    kind: str
     #: The transaction, if it is about one.
     id: str | None
     outcome: str | None
@@ -222,17 +222,17 @@ class Happening:
         return self.at.next()
 
     @classmethod
-    def of(cls, raw: Raw) -> Happening:
+    def of(cls, raw: Raw) -> Event:
         """Reads an event."""
-        at, event = Cursor.parse(str(member(raw, "at"))), str(member(raw, "event"))
-        return cls(at, event, raw.get("id"), raw.get("outcome", raw.get("reason")), raw.get("said"), raw)
+        at, kind = Cursor.parse(str(member(raw, "at"))), str(member(raw, "event"))
+        return cls(at, kind, raw.get("id"), raw.get("outcome", raw.get("reason")), raw.get("said"), raw)
 
 
 @dataclass(frozen=True)
 class Page:
     """Some of what happened, and where to go on."""
 
-    events: list[Happening]
+    events: list[Event]
     next: Cursor
     #: Whether it ends with the durable height of the node.
     at_end: bool
@@ -241,7 +241,7 @@ class Page:
     @classmethod
     def of(cls, raw: Raw) -> Page:
         """Reads an answer."""
-        events = [Happening.of(event) for event in member(raw, "events")]
+        events = [Event.of(event) for event in member(raw, "events")]
         return cls(events, Cursor.parse(str(member(raw, "next"))), bool(member(raw, "at_end")), height_of(raw))
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from . import proof
-from .answers import Account, Attested, Block, Cursor, Found, Happening, Page, Receipt, height_of, member, whole
+from .answers import Account, Attested, Block, Cursor, Event, Found, Page, Receipt, height_of, member, whole
 from .errors import (
     AnswerUnreadable,
     ApiError,
@@ -26,9 +26,10 @@ from .errors import (
     Unavailable,
     Unheard,
     WrongNetwork,
+    WrongReceipt,
 )
 from .http import Answer, Endpoint, LinkBroken, Query
-from .streams import Course, blocks_course, follow, happenings_course, snapshots_course
+from .streams import Course, blocks_course, events_course, follow, snapshots_course
 from .transactions import Signed, network_id, transaction_id
 
 T = TypeVar("T")
@@ -186,8 +187,8 @@ class Client:
         reference: str | None = None,
         start: Cursor | None = None,
         limit: int = 100,
-    ) -> Iterator[Happening]:
-        """All that happened up to now, page by page. `happenings` follows what comes."""
+    ) -> Iterator[Event]:
+        """All that happened up to now, page by page. `events` follows what comes."""
         while True:
             page = self.page(chain, account=account, reference=reference, start=start, limit=limit)
             yield from page.events
@@ -245,7 +246,8 @@ class Client:
 
         Answers a receipt that says `committed` or `failed`; with `wait="accepted"` also `accepted`. With `full` it says
         where the transaction is. Raises `Refused` where no validator takes it, and `Unheard` where the time is over and
-        it may be in a block: then submit the same bytes again, and sign no others in their place.
+        it may be in a block: then submit the same bytes again, and sign no others in their place. Raises `WrongReceipt`
+        where the gateway answers for another transaction.
         """
         data = _bytes(transaction)
         id = transaction.id if isinstance(transaction, Signed) else transaction_id(data, self.network)
@@ -268,7 +270,7 @@ class Client:
                 answer = endpoint.request("POST", "/v1/transactions", query, body, _OCTETS, margin)
                 value = answer.value()
                 if answer.status != 202:
-                    return Receipt.of(value)
+                    return _of_it(Receipt.of(value), data, id)
                 unheard, after = "no verdict yet", 0.0
             except LinkBroken as broken:
                 error = ConnectionFailed(str(broken))
@@ -288,7 +290,7 @@ class Client:
                         unheard = str(unknown)
                     else:
                         if found is not None:
-                            return found
+                            return _of_it(found, data, id)
                         if failure.code in _NEVER:
                             raise
             self._next_endpoint(endpoint)
@@ -315,20 +317,20 @@ class Client:
         begin = start if start is not None else self.height() + 1
         return self._follow(blocks_course(begin))
 
-    def happenings(
+    def events(
         self,
         chain: int,
         *,
         account: int | None = None,
         reference: str | None = None,
         start: Cursor | None = None,
-    ) -> Iterator[Happening]:
+    ) -> Iterator[Event]:
         """What happens on a chain, or to one account, each event once, from a cursor on; without one, from now on.
 
         Keep `event.next` with what you have made of an event, to go on from there after a restart.
         """
         begin = start if start is not None else Cursor(self.height() + 1, 0)
-        return self._follow(happenings_course(chain, account, reference, begin))
+        return self._follow(events_course(chain, account, reference, begin))
 
     def fate(self, id: str) -> Iterator[Found]:
         """What becomes of a transaction; ends when that is final."""
@@ -401,6 +403,12 @@ class Client:
 
 def _bytes(transaction: Signed | bytes) -> bytes:
     return transaction.bytes if isinstance(transaction, Signed) else transaction
+
+
+def _of_it(receipt: Receipt, transaction: bytes, id: str) -> Receipt:
+    if receipt.id != id:
+        raise WrongReceipt(transaction, id, receipt.id)
+    return receipt
 
 
 def _hex(fingerprint: bytes | str) -> str:

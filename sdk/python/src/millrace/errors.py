@@ -122,6 +122,22 @@ class Unheard(MillraceError):
         self.id = id
 
 
+class WrongReceipt(MillraceError):
+    """A gateway answered a submission with the receipt of another transaction. What was submitted may be in a block.
+
+    Either the gateway is wrong, or `network` of the client is: the id of a transaction covers it. Ask another gateway
+    about `id`, and do not sign another transaction for the same purpose before you know.
+    """
+
+    def __init__(self, transaction: bytes, id: str, told: str) -> None:
+        super().__init__(
+            f"the gateway answers for transaction {told}, and {id} was submitted: ask another gateway what became of it"
+        )
+        self.transaction = transaction
+        self.id = id
+        self.told = told
+
+
 class TransactionFailed(MillraceError):
     """The transaction is in a block and had no effect but on the nonce."""
 
@@ -180,7 +196,7 @@ class NotFound(ApiError):
 
 
 class BelowRetention(ApiError):
-    """It is older than what the node keeps: ask one that keeps more (1002)."""
+    """It is older than what the node keeps: ask one that keeps more (1002, 1014)."""
 
 
 class Unavailable(ApiError):
@@ -226,6 +242,7 @@ _CLASSES: dict[int, type[ApiError]] = {
     1011: InvalidRequest,
     1012: Unavailable,
     1013: InvalidRequest,
+    1014: BelowRetention,
 }
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from .answers import Block, Cursor, Happening
+from .answers import Block, Cursor, Event
 from .errors import (
     AnswerUnreadable,
     Behind,
@@ -40,7 +40,7 @@ _PAUSE_MAX_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Event:
+class Message:
     """One server-sent event."""
 
     name: str
@@ -56,14 +56,14 @@ class Course(Protocol[T_co]):
     def query(self) -> Query:
         """Where it goes on."""
 
-    def take(self, event: Event) -> Iterator[T_co]:
+    def take(self, event: Message) -> Iterator[T_co]:
         """What is new in an event: nothing, or one thing."""
 
     def is_over(self) -> bool:
         """Whether nothing follows any more."""
 
 
-def events(lines: Iterator[str]) -> Iterator[Event]:
+def messages(lines: Iterator[str]) -> Iterator[Message]:
     """The events in the lines of a stream."""
     name, id = "message", ""
     data: list[str] = []
@@ -75,7 +75,7 @@ def events(lines: Iterator[str]) -> Iterator[Event]:
                     value = json.loads(text)
                 except ValueError:
                     raise AnswerUnreadable(f"an event of the stream is no JSON: {text[:80]!r}") from None
-                yield Event(name, id, value)
+                yield Message(name, id, value)
             name, data = "message", []
             continue
         field, _, value = line.partition(":")
@@ -110,7 +110,7 @@ class _Ordered(Generic[T]):
     def query(self) -> Query:
         return {**self._fixed, "from": self._next.height if self._of_blocks else str(self._next)}
 
-    def take(self, event: Event) -> Iterator[T]:
+    def take(self, event: Message) -> Iterator[T]:
         thing = self._read(event.data)
         at = self._at(thing)
         if at < self._next:
@@ -130,10 +130,10 @@ def blocks_course(begin: int) -> Course[Block]:
     return _Ordered("/v1/streams/blocks", {}, start, Block.of, lambda block: Cursor(block.height, 0), True)
 
 
-def happenings_course(chain: int, account: int | None, reference: str | None, begin: Cursor) -> Course[Happening]:
+def events_course(chain: int, account: int | None, reference: str | None, begin: Cursor) -> Course[Event]:
     """What happens on a chain, from a cursor on."""
     query: Query = {"chain": chain, "account": account, "reference": reference}
-    return _Ordered("/v1/streams/history", query, begin, Happening.of, lambda happening: happening.at, False)
+    return _Ordered("/v1/streams/history", query, begin, Event.of, lambda event: event.at, False)
 
 
 class _Snapshots(Generic[T]):
@@ -152,7 +152,7 @@ class _Snapshots(Generic[T]):
     def query(self) -> Query:
         return self._query
 
-    def take(self, event: Event) -> Iterator[T]:
+    def take(self, event: Message) -> Iterator[T]:
         # The height at which it was looked at is no part of it.
         said = {name: value for name, value in event.data.items() if name != "as_of"}
         self._over = self._ends(event.data)
@@ -200,7 +200,7 @@ def follow(
         try:
             check(endpoint)
             with endpoint.stream(course.path, course.query(), SILENCE_SECONDS) as stream:
-                for event in events(heard(stream.lines())):
+                for event in messages(heard(stream.lines())):
                     if event.name == "error":
                         raise error_of(event.data)
                     failed = pruned = 0

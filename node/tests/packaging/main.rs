@@ -1,5 +1,8 @@
-//! What lies in `packaging/` fits the program: each path, option and exit code is one that it has. Linters are asked
-//! where the machine has them, and it is said loudly which it has not.
+//! What lies in `packaging/` and `ops/` fits the program: each path, option and exit code is one that it has. Linters
+//! are asked where the machine has them, and it is said loudly which it has not.
+
+#[cfg(test)]
+mod ops;
 
 use std::fs;
 use std::path::{Path, PathBuf};
