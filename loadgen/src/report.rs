@@ -10,9 +10,11 @@
 
 mod machine;
 mod page;
+mod recovery;
 mod table;
 
 pub use machine::Machine;
+pub use recovery::recovered_after;
 pub use table::Style;
 
 use crate::outcome::{Latency, LoadOutcome, LostConnection};
@@ -218,6 +220,19 @@ pub struct GeneratorFigures {
     pub busy_retries: u64,
 }
 
+/// Something that was done to a validator on purpose.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultFigures {
+    /// At which second of the window.
+    pub second: u64,
+    /// `kill`, `start`, `pause` or `resume`.
+    pub action: String,
+    /// Its index.
+    pub validator: u64,
+    /// Seconds until commits and p99 were as usual again for three seconds in a row; `None` if that was not seen.
+    pub recovered_after_s: Option<u64>,
+}
+
 /// The result of `millrace bench`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BenchReport {
@@ -269,6 +284,9 @@ pub struct BenchReport {
     /// Why the run ended before its time, if it did: there are fewer seconds then.
     #[serde(default)]
     pub ended_early: Option<String>,
+    /// What was done to validators on purpose, in order.
+    #[serde(default)]
+    pub faults: Vec<FaultFigures>,
     /// Transactions that met others with their nonces: somebody else used the same accounts.
     #[serde(default)]
     pub contested: u64,

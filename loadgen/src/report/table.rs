@@ -177,6 +177,15 @@ fn rates(table: &mut Table, report: &BenchReport) {
         let end = if lost.came_back { " and came back" } else { "" };
         table.line(Ink::Bad, &format!("validator {} went away{end}: {}", lost.lane, lost.reason));
     }
+    for fault in &report.faults {
+        let felt = match fault.recovered_after_s {
+            Some(0) => "not felt for a whole second".to_owned(),
+            Some(seconds) => format!("as usual again after {seconds} s"),
+            None => "not seen to be as usual again".to_owned(),
+        };
+        let at = format!("{} s", fault.second);
+        table.line(Ink::Bold, &format!("at {at:>6}: {} validator {}; {felt}", fault.action, fault.validator));
+    }
     if let Some(why) = &report.ended_early {
         table.line(Ink::Bad, &format!("ended after {} s: {why}", report.seconds.len()));
     }

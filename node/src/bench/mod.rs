@@ -34,6 +34,7 @@ use crate::series::saturate;
 mod check;
 mod conditions;
 mod durability;
+mod faults;
 mod figures;
 mod interrupt;
 mod targets;
@@ -41,13 +42,15 @@ mod testbed;
 mod watch;
 
 use conditions::{Conditions, check_memory};
+pub use faults::Fault;
+use faults::Faulty;
 pub(crate) use interrupt::Interrupt;
 use targets::LoadTarget;
 pub(crate) use testbed::Testbed;
 use watch::{Sampler, Watcher, Window};
 
 /// How long the validators may take to agree on a height after the load.
-const SETTLE_POLLS: usize = 100;
+const SETTLE_POLLS: usize = 600;
 const SETTLE_POLL: Duration = Duration::from_millis(100);
 
 /// Runs a benchmark; `false` if its audit does not hold.
@@ -96,7 +99,9 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     testbed.start()?;
     let sampler = Sampler::connect(&testbed.network, testbed.pids())?;
     let mut watcher = Watcher::start(sampler, testbed.interrupt.clone())?;
-    let outcome = loadgen::run(&plan, &mut watcher);
+    let mut faulty = Faulty::new(&mut watcher, &mut testbed, &args.fault);
+    let outcome = loadgen::run(&plan, &mut faulty);
+    faulty.finish()?;
     if testbed.interrupt.signal().is_some() {
         let judge = |outcome: &LoadOutcome| conditions.judge(outcome, plan.rate);
         return interrupted(&mut testbed, outcome, args, judge);
@@ -108,7 +113,7 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
         Err(error) => return Err(dead.pop().map_or(error.into(), |(_, died)| died.into())),
     };
     let (mut sampler, window) = watcher.finish()?;
-    settle(&mut sampler);
+    settle(&mut sampler, &testbed);
     let last = sampler.sample();
     drop(sampler);
     dead.extend(testbed.take_dead());
@@ -116,18 +121,20 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     for (_, died) in &dead {
         eprintln!("{died}");
     }
-    let dead: Vec<usize> = dead.into_iter().map(|(at, _)| at).collect();
+    let died: Vec<usize> = dead.into_iter().map(|(at, _)| at).collect();
+    let dead = [died.clone(), faults::left_dead(&args.fault)].concat();
 
     let storage = last.iter().map(|sample| sample.counters.storage.as_str());
     let config = bench_config(args, backends(storage));
     let mut report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
     report.validity = conditions.judge(&outcome, plan.rate);
-    fill(&mut report, &outcome, &window);
+    report.faults = faults::figures(&args.fault, &report.seconds);
+    fill(&mut report, &outcome, &window, |of| faults::is_replaced(&args.fault, of));
     let total = |name| last.iter().map(|sample| sample.total(name)).collect();
     let verified = (total("signatures_verified"), total("signatures_by_device"));
     report.audit = check::audit(&testbed.network, &outcome, verified, &dead)?;
     present(&report, json, args.report.as_deref())?;
-    Ok(report.audit.ok && dead.is_empty() && outcome.ended_early.is_none())
+    Ok(report.audit.ok && died.is_empty() && outcome.ended_early.is_none())
 }
 
 /// A signal has ended the load: what it has measured is said, and nothing is audited.
@@ -178,6 +185,7 @@ fn backends<'a>(of: impl Iterator<Item = &'a str>) -> String {
 /// Refuses what does not go together or takes more chains, before anything is made.
 pub(crate) fn check(args: &BenchArgs) -> Result<(), LoadError> {
     args.shape.check(args.seconds)?;
+    faults::check(&args.fault, args.validators.into(), args.seconds)?;
     check_memory(args.rate, args.seconds.saturating_add(args.warm_up))?;
     args.workload.traffic().check(args.data_bytes, (args.linked, args.opened), args.cross_chain)?;
     let problem = match (args.workload, args.chains) {
@@ -415,11 +423,15 @@ fn endpoints(lanes: &[LoadTarget]) -> Vec<Endpoint> {
     lanes.iter().map(|lane| lane.endpoint.clone()).collect()
 }
 
-/// Waits until all validators have committed the same height: one may be a block behind when the load ends.
-fn settle(sampler: &mut Sampler) {
-    let goal = sampler.heights().into_iter().max().unwrap_or(0);
+/// Waits until all validators that run have committed the same height: one may be a block behind when the load ends,
+/// and one that was started again may be far behind.
+fn settle(sampler: &mut Sampler, testbed: &Testbed) {
+    let mut goal = 0;
     for _ in 0..SETTLE_POLLS {
-        if sampler.heights().into_iter().all(|height| height >= goal) {
+        let all_are_there = sampler.find_again(&testbed.network, |at| testbed.pid_of(at));
+        let heights = sampler.heights();
+        goal = goal.max(heights.iter().copied().max().unwrap_or(0));
+        if all_are_there && heights.into_iter().all(|height| height >= goal) {
             return;
         }
         std::thread::sleep(SETTLE_POLL);
@@ -427,8 +439,14 @@ fn settle(sampler: &mut Sampler) {
     // The audit will show what the one behind is missing.
 }
 
-/// Adds what only the validators know.
-fn fill(report: &mut BenchReport, outcome: &LoadOutcome, window: &Window) {
+/// Adds what only the validators know. What one whose process was replaced has used is not known, and counts for
+/// nothing.
+fn fill(
+    report: &mut BenchReport,
+    outcome: &LoadOutcome,
+    window: &Window,
+    is_replaced: impl Fn(usize) -> bool,
+) {
     let committed = outcome.tally().committed.max(1) as f64;
     let stage = |name| figures::stage_between(&window.open, &window.close, name);
     report.stages_us = Stages {
@@ -445,7 +463,11 @@ fn fill(report: &mut BenchReport, outcome: &LoadOutcome, window: &Window) {
         .open
         .iter()
         .zip(&window.close)
-        .map(|(open, close)| {
+        .enumerate()
+        .map(|(at, (open, close))| {
+            if is_replaced(at) {
+                return ValidatorFigures::default();
+            }
             let used = close.usage.since(&open.usage);
             let threads = used.threads_us.into_iter();
             ValidatorFigures {
@@ -456,7 +478,8 @@ fn fill(report: &mut BenchReport, outcome: &LoadOutcome, window: &Window) {
         })
         .collect();
     let cpu: f64 = report.validators.iter().map(|validator| validator.cpu_us_per_tx).sum();
-    report.cpu_us_per_tx_per_validator = cpu / report.validators.len().max(1) as f64;
+    let known = (0..report.validators.len()).filter(|at| !is_replaced(*at)).count();
+    report.cpu_us_per_tx_per_validator = cpu / known.max(1) as f64;
     let (wire, disk) = figures::bytes_between(&window.open, &window.close);
     report.bytes_per_tx = BytesPerTx { wire: wire as f64 / committed, disk: disk as f64 / committed };
 }

@@ -124,6 +124,39 @@ impl Testbed {
         dead
     }
 
+    /// Kills a validator, as a power cut would.
+    pub(crate) fn kill(&mut self, at: usize) {
+        if let Some(mut process) = self.processes.get_mut(at).and_then(Option::take) {
+            lock(&self.cleanup).pids.retain(|pid| *pid != process.pid());
+            process.kill();
+        }
+    }
+
+    /// Starts a validator that was killed. Call it on the thread that outlives it.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(crate) fn start_again(&mut self, at: usize) -> Result<()> {
+        let executable = std::env::current_exe().context("cannot find this executable")?;
+        let mut cleanup = lock(&self.cleanup);
+        let process = ValidatorProcess::spawn(&executable, &self.network.members[at], Tie::Tied)?;
+        cleanup.pids.push(process.pid());
+        self.processes[at] = Some(process);
+        Ok(())
+    }
+
+    /// Sends a signal to a validator, if it runs.
+    pub(crate) fn signal(&self, at: usize, signal: libc::c_int) {
+        if let Some(pid) = self.pid_of(at) {
+            network::signal(pid, signal);
+        }
+    }
+
+    /// The process of a validator, if it runs.
+    pub(crate) fn pid_of(&self, at: usize) -> Option<u32> {
+        self.processes.get(at)?.as_ref().map(ValidatorProcess::pid)
+    }
+
     /// Stops all validators, in good order.
     pub(crate) fn stop(&mut self) -> Result<(), ProcessError> {
         let processes: Vec<_> = self.processes.iter_mut().filter_map(Option::take).collect();

@@ -51,6 +51,18 @@ impl Sampler {
         self.last.clone()
     }
 
+    /// Connects again to those that went away and whose process is there; whether all of these are connected.
+    pub(super) fn find_again(&mut self, network: &Network, pid_of: impl Fn(usize) -> Option<u32>) -> bool {
+        let mut all_are_there = true;
+        for (at, (slot, pid)) in self.clients.iter_mut().zip(&mut self.pids).enumerate() {
+            let Some(running) = pid_of(at).filter(|_| slot.is_none()) else { continue };
+            *slot = network.members[at].connect(&network.genesis).ok();
+            *pid = running;
+            all_are_there &= slot.is_some();
+        }
+        all_are_there
+    }
+
     /// The committed height of every validator that is there.
     pub(super) fn heights(&mut self) -> Vec<u64> {
         let height = |slot: &mut Option<Client>| {

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use loadgen::{Arrivals, Shape, Share};
 
 use super::{Named, Storage, Verify};
+use crate::bench::Fault;
 
 /// Bring up a network to look at, with some load, and say where its console is.
 ///
@@ -69,6 +70,7 @@ pub struct DemoArgs {
 ///   millrace bench --workload attest --data-bytes 256
 ///   millrace bench --workload open --opened 100
 ///   millrace bench --rate 5000 --shape burst:5x2/10 --arrivals poisson --seconds 30
+///   millrace bench --rate 2000 --seconds 30 --fault 10:kill:3 --fault 16:start:3
 ///   millrace bench --repeat 6 --json runs.json
 ///   millrace bench --saturate --json saturation.json
 ///   millrace bench --data /mnt/nvme/bench --keep
@@ -127,7 +129,7 @@ pub struct BenchArgs {
     /// Search for the saturation rate: the highest that holds for 60 s, three times of three, with a p99 of at most
     /// 500 ms, all but one in a thousand committed, and no work that piles up. Takes about a quarter of an hour. --rate
     /// says where the search begins.
-    #[arg(long, conflicts_with_all = ["repeat", "report", "seconds", "shape"])]
+    #[arg(long, conflicts_with_all = ["repeat", "report", "seconds", "shape", "fault"])]
     pub saturate: bool,
     /// Seed for the random choice of clients and amounts.
     #[arg(long, default_value_t = 1)]
@@ -136,6 +138,10 @@ pub struct BenchArgs {
     /// the result is not judged.
     #[arg(long, default_value_t = 3, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=60))]
     pub ceiling: u64,
+    /// Do something to a validator at a second of the window: kill, start, pause or resume it, as in 5:kill:2; may be
+    /// repeated. The report says how long it was felt. One that is not started again is held to what it told itself.
+    #[arg(long, value_name = "SECOND:ACTION:VALIDATOR")]
+    pub fault: Vec<Fault>,
     /// How journals are written.
     #[arg(long, value_enum, default_value_t = Storage::Auto)]
     pub storage: Storage,

@@ -212,6 +212,26 @@ fn where_a_validator_dies_under_load_what_is_there_is_shown_and_audited() {
     assert!(result["committed"].as_u64().unwrap() > 0, "{result}");
 }
 
+#[test]
+fn a_validator_that_is_killed_and_started_on_a_schedule_has_everything_at_the_end() {
+    let faults =
+        ["6", "--fault", "1:kill:3", "--fault", "2:start:3", "--fault", "4:pause:1", "--fault", "5:resume:1"];
+    let (out, _) = expect(0, &[&SMALL[..], &faults, &["--json", "-"]].concat());
+    let result: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(result["audit"]["ok"], true, "{result}");
+    let done = result["faults"].as_array().unwrap().iter().map(|fault| fault["action"].as_str().unwrap());
+    assert_eq!(done.collect::<Vec<_>>(), ["kill", "start", "pause", "resume"]);
+    // What it used is not known, and no average has it.
+    let cpu = |at: usize| result["validators"][at]["cpu_us_per_tx"].as_f64().unwrap();
+    assert!(cpu(3) == 0.0 && cpu(0) > 0.0, "{result}");
+    assert!(
+        result["audit"]["signatures_verified_per_validator"][3].as_u64().unwrap() > 0,
+        "it is asked again"
+    );
+    let (_, error) = expect(2, &[&SMALL[..], &["2", "--fault", "1:start:0"]].concat());
+    assert!(error.contains("start goes with kill"), "{error}");
+}
+
 /// Bytes of the file that stands in the first validator's journal once it has been opened.
 fn journal_bytes(network: &Path) -> u64 {
     fs::metadata(network.join("validator-0/data/journal/identity")).map_or(0, |metadata| metadata.len())
