@@ -175,7 +175,8 @@ impl Run<'_> {
         if let (Rate::Fixed(rate), true) = (plan.rate, plan.is_shaped()) {
             let count = (rate * plan.seconds as f64).round() as u64;
             let shape = (&plan.shape, plan.arrivals);
-            self.schedule = Schedule::shaped(Instants::new(shape, opens, plan.seconds, count, plan.seed));
+            let seed = plan.seed_of_arrivals();
+            self.schedule = Schedule::shaped(Instants::new(shape, opens, plan.seconds, count, seed));
         }
         self.lateness = Lateness::default();
         let (cpu, machine) = (thread_cpu(), CpuTimes::now());
@@ -184,7 +185,8 @@ impl Run<'_> {
         let starved = self.lanes.session().starved() || self.held_down;
         self.observer.phase(&Phase::Draining);
         let cpu = cpu.zip(thread_cpu()).map(|(before, after)| after.saturating_sub(before));
-        let steal_share = machine.zip(CpuTimes::now()).map(|(before, after)| after.stolen_since(&before));
+        let steal_share =
+            machine.zip(CpuTimes::now()).and_then(|(before, after)| after.stolen_since(&before));
         match &self.ended_early {
             None => self.drain().await,
             Some(why) => self.cut_short(&why.clone()),

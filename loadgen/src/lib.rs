@@ -36,5 +36,5 @@ pub mod statistics;
 pub mod saturation;
 
 pub use driver::run;
-pub use plan::{ChainLoad, Endpoint, LoadError, LoadPlan, Rate, Share, Start, Traffic};
+pub use plan::{ChainLoad, Endpoint, LoadError, LoadPlan, Rate, Share, Start, Traffic, bytes_beyond};
 pub use shape::{Arrivals, Shape};

@@ -2,6 +2,7 @@
 
 use crate::client_keys::ClientSeed;
 use crate::shape::{Arrivals, Shape};
+use crate::workload::Dice;
 use client::{Address, AsOf, ClientError};
 use engine::limits::{DATA_BYTES_MAX, LINKED_PAYMENTS_MAX, OPENED_ACCOUNTS_MAX};
 use engine::types::{Asset, ChainId, ChainKind, Digest, Height};
@@ -103,6 +104,16 @@ impl Traffic {
         }
         Ok(())
     }
+}
+
+/// Bytes that a signed transaction takes beyond those of a transfer, about: a payment takes 24, a fingerprint with what
+/// belongs to it 48, and a new account with its key and signature 144.
+pub fn bytes_beyond(traffic: Traffic, data_bytes: u16, (payments, opened): (u16, u16)) -> u64 {
+    let payments = if payments > 1 { 24 * u64::from(payments) } else { 0 };
+    let attest =
+        if matches!(traffic, Traffic::Attest | Traffic::Mixed) { 48 + u64::from(data_bytes) } else { 0 };
+    let opened = if traffic == Traffic::Open { 144 * u64::from(opened) } else { 0 };
+    payments + attest + opened
 }
 
 /// How fast to offer.
@@ -234,6 +245,18 @@ impl LoadPlan {
         }
     }
 
+    /// Bytes that a signed transaction of this load takes beyond those of a transfer.
+    pub fn bytes_beyond(&self) -> u64 {
+        bytes_beyond(self.traffic, self.data_bytes, (self.payments, self.opened))
+    }
+
+    /// The seed of drawn arrivals: another one than that of the clients, and another one for each share, so that two
+    /// loads at once do not send at the same instants.
+    pub(crate) fn seed_of_arrivals(&self) -> u64 {
+        const LABEL: u64 = u64::from_le_bytes(*b"arrivals");
+        Dice::new(self.seed ^ LABEL ^ u64::from(self.share.number) << 32).next()
+    }
+
     /// Whether the window is anything but a constant rate at equal distances.
     pub(crate) fn is_shaped(&self) -> bool {
         self.shape != Shape::Constant || self.arrivals != Arrivals::Even
@@ -283,6 +306,9 @@ pub enum LoadError {
     /// The plan contradicts itself.
     #[error("this load cannot be run: {0}")]
     Plan(String),
+    /// What is signed before the load does not fit into the memory.
+    #[error("this load cannot be run: {0}")]
+    NoRoom(String),
     /// A validator could not be reached, or is not one of this network.
     #[error("no load for the validator at {address}: {source}")]
     Connect {

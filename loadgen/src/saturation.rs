@@ -69,9 +69,12 @@ pub struct Point {
     pub latency_us: Latency,
     /// By how many transactions the work that waits has grown in a second.
     pub backlog_growth: f64,
-    /// Whether the generator was late, ran out of signed transactions, or was too near its own ceiling.
+    /// Whether the generator itself was late, ran out of signed transactions, or was too near its own ceiling.
     pub generator_is_the_limit: bool,
-    /// Whether the machine was taken away for a while: the point says nothing then.
+    /// Whether transactions left late, or not at all, though the generator was in time: the validators took no more.
+    pub is_pushed_back: bool,
+    /// Whether the machine was taken away for a while, or somebody else used the same accounts: the point says nothing
+    /// then.
     pub is_disturbed: bool,
 }
 
@@ -83,6 +86,8 @@ pub enum Broken {
     NotOffered,
     /// The machine was taken away for a while. That says nothing about anything.
     Disturbed,
+    /// The validators did not take it in time.
+    PushedBack,
     /// Too many transactions failed, were refused, or got no answer.
     NotCommitted,
     /// They take too long.
@@ -95,7 +100,8 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotOffered => "the generator did not offer it",
-            Self::Disturbed => "the machine was disturbed",
+            Self::Disturbed => "the run was disturbed",
+            Self::PushedBack => "the validators did not take it in time",
             Self::NotCommitted => "too few are committed",
             Self::TooSlow => "the p99 is too long",
             Self::BacklogGrows => "the work that waits grows",
@@ -103,8 +109,12 @@ impl fmt::Display for Broken {
     }
 }
 
-/// Growth of the waiting work that is called none, as a share of the rate.
+/// The most by which the waiting work may grow in a second, as a share of the rate.
 const BACKLOG_GROWTH_MAX: f64 = 0.005;
+/// A shorter window does not show it: blocks come in steps, and a line through a few seconds leans by itself.
+const BACKLOG_SECONDS_MIN: u64 = 30;
+/// The share of late ticks from which the generator itself is late.
+const LATE_TICKS_MAX: f64 = 0.01;
 
 impl Point {
     /// What a run at a rate has shown.
@@ -114,7 +124,12 @@ impl Point {
             let mut rules = report.validity.rules.iter();
             rules.any(|judged| judged.rule == rule && judged.finding == Finding::Fails)
         };
-        let applied = report.accepted - report.failed.values().sum::<u64>();
+        let applied = report.accepted.saturating_sub(report.failed.values().sum());
+        let generator = report.generator;
+        let generator_is_the_limit = report.generator_saturated
+            || generator.starved
+            || generator.late_share > LATE_TICKS_MAX
+            || fails(Rule::Ceiling);
         Self {
             rate,
             seconds: report.seconds.len() as u64,
@@ -123,9 +138,9 @@ impl Point {
             committed_share: applied as f64 / report.offered.max(1) as f64,
             latency_us: report.latency_us,
             backlog_growth: backlog_growth(&report.seconds),
-            generator_is_the_limit: report.generator_saturated
-                || [Rule::LateSends, Rule::Offered, Rule::Ceiling].into_iter().any(fails),
-            is_disturbed: fails(Rule::Steal),
+            generator_is_the_limit,
+            is_pushed_back: !generator_is_the_limit && (fails(Rule::LateSends) || fails(Rule::Offered)),
+            is_disturbed: fails(Rule::Steal) || report.contested > 0,
         }
     }
 
@@ -133,12 +148,15 @@ impl Point {
     #[must_use]
     pub fn broken(&self, goal: &Goal) -> Vec<Broken> {
         let offered = self.offered >= goal.offered_share_min * self.rate && !self.generator_is_the_limit;
+        let backlog_grows =
+            self.seconds >= BACKLOG_SECONDS_MIN && self.backlog_growth > BACKLOG_GROWTH_MAX * self.rate;
         [
             (!offered, Broken::NotOffered),
             (self.is_disturbed, Broken::Disturbed),
+            (self.is_pushed_back, Broken::PushedBack),
             (self.committed_share < goal.committed_share_min, Broken::NotCommitted),
             (self.latency_us.p99 > goal.p99_us_max, Broken::TooSlow),
-            (self.backlog_growth > BACKLOG_GROWTH_MAX * self.rate, Broken::BacklogGrows),
+            (backlog_grows, Broken::BacklogGrows),
         ]
         .into_iter()
         .filter_map(|(is_broken, why)| is_broken.then_some(why))
@@ -197,7 +215,7 @@ pub enum Next {
 pub enum Found {
     /// The highest rate that holds.
     Saturation(f64),
-    /// At least this holds: more, the generator could not offer. That is no saturation.
+    /// This holds, and the generator could not offer more. So it is not known what saturates the network.
     AtLeast(f64),
     /// Not even this holds.
     Below(f64),
@@ -288,8 +306,24 @@ impl Search {
             self.low = Some(self.rate);
         } else {
             self.high = Some(self.rate);
-            self.high_is_the_generators = broken == [Broken::NotOffered];
+            // Where the generator is late, everything else follows from that: latency runs from the intended send.
+            self.high_is_the_generators = broken.contains(&Broken::NotOffered);
         }
+        self.go_on();
+    }
+
+    /// The run that was asked for cannot be done, because the generator has no room for so many transactions.
+    pub fn cannot_offer(&mut self) {
+        if self.is_holding {
+            self.tell_hold(&[Broken::NotOffered]);
+            return;
+        }
+        (self.high, self.high_is_the_generators) = (Some(self.rate), true);
+        self.go_on();
+    }
+
+    /// What follows from the bounds that are known.
+    fn go_on(&mut self) {
         match (self.low, self.high) {
             (Some(low), None) if low >= RATE_MAX => self.done = Some(Found::AtLeast(low)),
             (Some(low), None) => self.rate = (2.0 * low).min(RATE_MAX),
@@ -316,7 +350,7 @@ impl Search {
             return;
         }
         // Three of three begin anew, a little lower.
-        (self.held, self.high_is_the_generators) = (0, broken == [Broken::NotOffered]);
+        (self.held, self.high_is_the_generators) = (0, broken.contains(&Broken::NotOffered));
         self.retreats += 1;
         self.rate /= self.goal.precision;
         if self.retreats > RETREATS_MAX || self.rate < RATE_MIN {

@@ -26,7 +26,7 @@ pub const PARTS_MAX: usize = 86_400;
 /// How the rate changes over the window. Numbers are relative: the mean is the rate of the plan.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Shape {
-    /// Not at all.
+    /// It does not.
     #[default]
     Constant,
     /// Evenly from one to another.
@@ -38,7 +38,7 @@ pub enum Shape {
     },
     /// One after the other, each for an equal part of the window.
     Steps(Vec<f64>),
-    /// Now and then so many times as much, from the beginning on.
+    /// Bursts of the same length at equal distances; the first one begins with the window.
     Burst {
         /// How many times as much as between the bursts.
         times: f64,

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Percentiles of several runs are compared across the runs, and never averaged: the mean of two p99 is the p99 of
-//! nothing. No distribution is assumed. The interval of a median are two of the runs in order (David and Nagaraja,
+//! nothing. No distribution is assumed. The interval of a median ends at two of the runs, in their order (David and Nagaraja,
 //! *Order Statistics*, 7.1). The ratio is the estimator of Hodges and Lehmann over the logarithms of the pairs, and its
 //! interval is that of the signed-rank test of Wilcoxon, exact for as many pairs (Hollander, Wolfe and Chicken,
 //! *Nonparametric Statistical Methods*, 3.1 to 3.3).
@@ -24,7 +24,7 @@ pub const RUNS_MIN: usize = 6;
 pub const PAIRS_MIN: usize = 8;
 /// The most: the exact distribution of so many is computed in a moment.
 pub const PAIRS_MAX: usize = 256;
-/// A difference below this share is called none, however sure it is: nobody changes a system for it.
+/// A difference below this share does not count, however sure it is: nobody changes a system for it.
 pub const EFFECT_MIN: f64 = 0.02;
 
 /// An estimate, and where the true value probably is.

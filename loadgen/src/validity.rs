@@ -33,8 +33,8 @@ pub const SYNC_US_MIN: f64 = 5.0;
 pub struct Disk {
     /// Name of the file system.
     pub file_system: String,
-    /// Whether it keeps its files in memory.
-    pub in_memory: bool,
+    /// Whether it keeps its files in memory; `None` where that depends on what lies below it.
+    pub in_memory: Option<bool>,
     /// Median time of a small write's sync; or why that is not known.
     pub sync_us_p50: Result<f64, String>,
 }
@@ -50,8 +50,8 @@ pub struct Facts {
     pub late_sends: f64,
     /// Transactions a second that left.
     pub sent_tps: f64,
-    /// Transactions a second that were committed.
-    pub committed_tps: f64,
+    /// The highest rate in transactions a second that the generator had to drive: the peak of a shape, or what left.
+    pub driven_tps: f64,
     /// Share of the machine's CPU time that was stolen.
     pub steal_share: Option<f64>,
     /// What the generator can do alone.
@@ -64,7 +64,7 @@ impl Facts {
     /// What a run says of itself, beside what was found before it.
     pub fn of(
         outcome: &LoadOutcome,
-        rate: Rate,
+        (rate, peak): (Rate, f64),
         ceiling: Result<Ceiling, String>,
         disk: Result<Disk, String>,
     ) -> Facts {
@@ -76,7 +76,10 @@ impl Facts {
             ended_early: outcome.ended_early.as_ref().map(ToString::to_string),
             late_sends: outcome.late_sends(),
             sent_tps: outcome.sent_tps(),
-            committed_tps: outcome.committed_tps(),
+            driven_tps: match rate {
+                Rate::Max => outcome.sent_tps().max(outcome.committed_tps()),
+                Rate::Fixed(rate) => outcome.sent_tps().max(rate * peak),
+            },
             steal_share: outcome.generator.steal_share,
             ceiling,
             disk,
@@ -100,6 +103,8 @@ pub enum Rule {
     FileSystem,
     /// A sync reaches a medium.
     Sync,
+    /// The files on disk have everything that clients were told, and no validator died by itself.
+    Audit,
 }
 
 /// What was found of a rule.
@@ -114,6 +119,18 @@ pub enum Finding {
     NotJudged,
     /// It asks for what was not configured.
     DoesNotApply,
+}
+
+/// What rules amount to together.
+fn verdict_of(rules: &[Judged]) -> Verdict {
+    let any = |finding| rules.iter().any(|rule| rule.finding == finding);
+    if any(Finding::Fails) {
+        Verdict::Invalid
+    } else if any(Finding::NotJudged) {
+        Verdict::NotJudged
+    } else {
+        Verdict::Valid
+    }
 }
 
 /// A rule, and what was found.
@@ -183,22 +200,30 @@ impl Validity {
             whole(steal(facts)),
             file_system(facts),
             sync(facts),
+            Judged::not_known(Rule::Audit, "the files were not audited".into()),
         ];
-        let any = |finding| rules.iter().any(|rule| rule.finding == finding);
-        let verdict = if any(Finding::Fails) {
-            Verdict::Invalid
-        } else if any(Finding::NotJudged) {
-            Verdict::NotJudged
-        } else {
-            Verdict::Valid
-        };
         Validity {
-            verdict,
+            verdict: verdict_of(&rules),
             estimate: facts.rate.is_none(),
             rules,
             ceiling: facts.ceiling.as_ref().ok().copied(),
             file_system: facts.disk.as_ref().ok().map(|disk| disk.file_system.clone()),
         }
+    }
+
+    /// The same after the audit: whether it holds, and how many validators died that nobody has killed on purpose.
+    #[must_use]
+    pub fn audited(mut self, holds: bool, died: usize) -> Validity {
+        let (finding, says) = match (holds, died) {
+            (false, _) => (Finding::Fails, "the audit does not hold".to_owned()),
+            (true, 0) => (Finding::Holds, "the audit holds".to_owned()),
+            (true, 1) => (Finding::Fails, "a validator died".to_owned()),
+            (true, died) => (Finding::Fails, format!("{died} validators died")),
+        };
+        self.rules.retain(|judged| judged.rule != Rule::Audit);
+        self.rules.push(Judged { rule: Rule::Audit, finding, measured: None, bar: None, says });
+        self.verdict = verdict_of(&self.rules);
+        self
     }
 
     /// All of it in one line: the verdict, and each rule that stands in its way.
@@ -255,14 +280,14 @@ fn ceiling(facts: &Facts) -> Judged {
         Ok(_) => return Judged::not_known(Rule::Ceiling, "the null sink has answered nothing".into()),
         Err(why) => return Judged::not_known(Rule::Ceiling, why.clone()),
     };
-    let (share, bar) = (facts.committed_tps / ceiling.tps, CEILING_SHARE_MAX);
+    let (share, bar) = (facts.driven_tps / ceiling.tps, CEILING_SHARE_MAX);
     if share > bar && ceiling.at_least {
         let why = "the ceiling is too little known: its signed transactions ran out".to_owned();
         return Judged { measured: Some(share), bar: Some(bar), ..Judged::not_known(Rule::Ceiling, why) };
     }
     let most = if ceiling.at_least { "at most " } else { "" };
     let says =
-        format!("committed {most}{} of the generator's ceiling (at most {})", percent(share), percent(bar));
+        format!("drove {most}{} of the generator's ceiling (at most {})", percent(share), percent(bar));
     Judged::found(Rule::Ceiling, share <= bar, (share, bar), says)
 }
 
@@ -280,9 +305,15 @@ fn file_system(facts: &Facts) -> Judged {
         Ok(disk) => disk,
         Err(why) => return Judged::not_known(Rule::FileSystem, why.clone()),
     };
-    let place = if disk.in_memory { ", in memory" } else { "" };
-    let says = format!("the data lies on {}{place}", disk.file_system);
-    let finding = if disk.in_memory { Finding::Fails } else { Finding::Holds };
+    let name = &disk.file_system;
+    let (finding, says) = match disk.in_memory {
+        Some(true) => (Finding::Fails, format!("the data lies on {name}, in memory")),
+        Some(false) => (Finding::Holds, format!("the data lies on {name}")),
+        None => {
+            let why = "and what is below that is not known: give --data a directory on a local disk";
+            (Finding::NotJudged, format!("the data lies on {name}, {why}"))
+        }
+    };
     Judged { rule: Rule::FileSystem, finding, measured: None, bar: None, says }
 }
 

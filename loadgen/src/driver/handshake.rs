@@ -13,7 +13,9 @@ use crate::workload::{ChainClients, ClientAccount};
 use client::{AsOf, ClientError, Connection, Event, Fingerprint, Query, RawAnswer};
 use engine::types::{AccountId, FIRST_KEY_VERSION, Height};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Queries that one validator may owe answers to at a time.
 const QUERIES_AHEAD: u64 = 256;
@@ -59,27 +61,27 @@ pub(super) async fn caught_up(
 ) -> Result<CaughtUp, LoadError> {
     let mut gone = vec![None; links.len()];
     let highest = links.iter().map(|link| link.welcome.as_of.height).max().unwrap_or_default();
-    let mut waited = Duration::ZERO;
+    let begun = Instant::now();
     for (lane, link) in links.iter_mut().enumerate() {
         let mut as_of = link.welcome.as_of;
         // What one validator says of the network binds only that one: a wrong claim must not make the others look late.
         let goal = highest.max(as_of.network_height());
         let mut told = false;
         while as_of.height < goal || !as_of.keeps_up() {
-            if waited >= plan.catch_up {
+            let waited = plan.catch_up;
+            if begun.elapsed() >= waited {
                 let address = plan.endpoints[lane].address.clone();
                 return Err(match as_of.height < goal || as_of.behind.is_some() {
                     true => LoadError::Behind { lane, address, as_of, goal, waited },
                     false => LoadError::CannotTellIfBehind { lane, address, height: as_of.height, waited },
                 });
             }
-            if !told && waited >= CATCH_UP_QUIET {
+            if !told && begun.elapsed() >= CATCH_UP_QUIET {
                 let address = plan.endpoints[lane].address.clone();
                 observer.phase(&Phase::CatchingUp { address, height: as_of.height, goal });
                 told = true;
             }
             tokio::time::sleep(CATCH_UP_POLL).await;
-            waited += CATCH_UP_POLL;
             as_of = match standing_of(link).await {
                 Ok(as_of) => as_of,
                 Err(error) => {
@@ -175,12 +177,11 @@ pub(super) async fn clients(
         for chain in &mut clients {
             for lane in 0..lanes {
                 let share = plan.share.accounts(chain.accounts.len() as u64);
-                let mine: Vec<u64> = (share.start + lane as u64..share.end).step_by(lanes).collect();
-                let mut told = 0;
-                while let Some(asked) = caught_up.instead_of(lane).filter(|_| told < mine.len()) {
+                let mut mine: Vec<u64> = (share.start + lane as u64..share.end).step_by(lanes).collect();
+                while let Some(asked) = caught_up.instead_of(lane).filter(|_| !mine.is_empty()) {
                     let height = caught_up.height;
-                    let answered = ask(&mut links[asked], asked, &mine[told..], height, chain).await?;
-                    told += answered.accounts;
+                    let answered = ask(&mut links[asked], asked, &mine, height, chain).await?;
+                    mine = answered.left;
                     if let Some(reason) = answered.lost {
                         let address = &plan.endpoints[asked].address;
                         observer.news(&format!("the validator at {address} went away ({reason})"));
@@ -196,8 +197,8 @@ pub(super) async fn clients(
 
 /// What a validator has told.
 struct Answered {
-    /// Of so many of the accounts that it was asked about.
-    accounts: usize,
+    /// The accounts of which it has not told.
+    left: Vec<u64>,
     /// Why it tells no more, if it did not tell of all.
     lost: Option<String>,
 }
@@ -216,31 +217,41 @@ async fn ask(
     let chain = clients.chain;
     let fail = |account: u64, reason: String| LoadError::Resume { lane, chain, account, reason };
     let (mut asked, mut told) = (0, 0);
+    // Asked for, and not told of.
+    let mut open = BTreeSet::new();
+    let lost = |open: &BTreeSet<u64>, asked: usize, reason: ClientError| Answered {
+        left: open.iter().chain(&mine[asked..]).copied().collect(),
+        lost: Some(reason.to_string()),
+    };
     while told < mine.len() {
         let ahead = mine.len().min(told + QUERIES_AHEAD as usize);
         let questions = mine[asked..ahead].iter().map(|account| {
             let query = Query::Account { chain, account: AccountId(*account), record: false };
             (*account, query)
         });
-        if let Err(lost) = link.sender.ask(questions).await {
-            return Ok(Answered { accounts: told, lost: Some(lost.to_string()) });
+        if let Err(reason) = link.sender.ask(questions).await {
+            return Ok(lost(&open, asked, reason));
         }
+        open.extend(&mine[asked..ahead]);
         asked = ahead;
         // Answer by answer, but refill only in larger steps.
         let until = if asked == mine.len() { mine.len() } else { told + (asked - told) / 2 + 1 };
         while told < until {
             let answer = match answer(link).await {
                 Ok(answer) => answer,
-                Err(lost) => return Ok(Answered { accounts: told, lost: Some(lost.to_string()) }),
+                Err(reason) => return Ok(lost(&open, asked, reason)),
             };
             let account = answer.id;
+            if !open.remove(&account) {
+                return Err(fail(account, "it answers what was not asked".into()));
+            }
             let place = clients.accounts.get_mut(account as usize);
             let place = place.ok_or_else(|| fail(account, "it answers what was not asked".into()))?;
             *place = account_of(&answer, height).map_err(|reason| fail(account, reason))?;
             told += 1;
         }
     }
-    Ok(Answered { accounts: told, lost: None })
+    Ok(Answered { left: Vec::new(), lost: None })
 }
 
 /// What the generator reads of an account's answer. It does not check the proofs: a wrong nonce harms only its own

@@ -24,10 +24,11 @@ impl CpuTimes {
         Some(CpuTimes { stolen: columns[COLUMNS - 1], all: columns.iter().sum() })
     }
 
-    /// The share of the time since an earlier look that was stolen.
-    pub fn stolen_since(&self, earlier: &CpuTimes) -> f64 {
-        let all = self.all.saturating_sub(earlier.all);
-        self.stolen.saturating_sub(earlier.stolen) as f64 / all.max(1) as f64
+    /// The share of the time since an earlier look that was stolen; `None` if by the kernel's count none has passed, as
+    /// in some containers.
+    pub fn stolen_since(&self, earlier: &CpuTimes) -> Option<f64> {
+        let all = self.all.checked_sub(earlier.all).filter(|all| *all > 0)?;
+        Some(self.stolen.saturating_sub(earlier.stolen) as f64 / all as f64)
     }
 }
 
@@ -40,8 +41,8 @@ mod tests {
         let before = CpuTimes::read("cpu  100 0 50 800 10 0 5 35 60 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n").unwrap();
         assert_eq!(before, CpuTimes { stolen: 35, all: 1_000 });
         let after = CpuTimes::read("cpu  160 0 70 810 10 0 5 45 90 0\n").unwrap();
-        assert!((after.stolen_since(&before) - 0.1).abs() < 1e-9);
-        assert_eq!(before.stolen_since(&before), 0.0);
+        assert!((after.stolen_since(&before).unwrap() - 0.1).abs() < 1e-9);
+        assert_eq!(before.stolen_since(&before), None, "a count that stands still says nothing");
     }
 
     #[test]

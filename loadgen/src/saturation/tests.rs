@@ -1,20 +1,24 @@
 use super::*;
+use crate::report::GeneratorFigures;
 use crate::validity::{Judged, Validity};
 
 /// What a network that takes so many transactions a second, and a generator that offers so many, come to.
 fn point(rate: f64, takes: f64, offers: f64) -> Point {
-    let (offered, late) = (rate.min(offers), rate > offers);
-    let committed = offered.min(takes);
-    let p99 = if offered > takes { 4_000_000 } else { 80_000 };
+    // What a generator does not send in time is counted as offered all the same, and its latency runs from when it was
+    // meant to leave.
+    let (offered, late) = (rate, rate > offers);
+    let committed = offered.min(takes).min(offers);
+    let p99 = if committed < offered { 4_000_000 } else { 80_000 };
     Point {
         rate,
-        seconds: 10,
+        seconds: 60,
         offered,
         committed,
         committed_share: 1.0,
         latency_us: Latency { p50: p99 / 2, p99, ..Latency::default() },
         backlog_growth: offered - committed,
         generator_is_the_limit: late,
+        is_pushed_back: false,
         is_disturbed: false,
     }
 }
@@ -132,12 +136,41 @@ fn a_report_becomes_a_point() {
         Point::of(100.0, &report)
     };
     assert_eq!((of(Rule::FileSystem).committed_share, of(Rule::FileSystem).seconds), (0.99, 7));
-    let flags = |rule| (of(rule).generator_is_the_limit, of(rule).is_disturbed);
-    assert_eq!(flags(Rule::FileSystem), (false, false));
-    assert_eq!(flags(Rule::Steal), (false, true));
-    for rule in [Rule::LateSends, Rule::Offered, Rule::Ceiling] {
-        assert_eq!(flags(rule), (true, false), "{rule:?}");
+    let flags = |rule| (of(rule).generator_is_the_limit, of(rule).is_pushed_back, of(rule).is_disturbed);
+    assert_eq!(flags(Rule::FileSystem), (false, false, false));
+    assert_eq!(flags(Rule::Steal), (false, false, true));
+    assert_eq!(flags(Rule::Ceiling), (true, false, false));
+    for rule in [Rule::LateSends, Rule::Offered] {
+        assert_eq!(flags(rule), (false, true, false), "{rule:?}: the generator was in time");
     }
+    let late = BenchReport {
+        generator: GeneratorFigures { late_share: 0.011, ..GeneratorFigures::default() },
+        validity: rules(Rule::LateSends),
+        ..BenchReport::default()
+    };
+    let point = Point::of(100.0, &late);
+    assert!(point.generator_is_the_limit && !point.is_pushed_back);
+    assert!(Point::of(100.0, &BenchReport { contested: 1, ..BenchReport::default() }).is_disturbed);
+}
+
+#[test]
+fn a_rate_that_has_no_room_bounds_the_search_and_is_the_generators_limit() {
+    let mut search = Search::new(Goal::default(), 1_000.0);
+    for _ in 0..200 {
+        let rate = match search.next() {
+            Next::Done(found) => {
+                let Found::AtLeast(rate) = found else { panic!("{found:?}") };
+                assert!((19_400.0..=20_000.0).contains(&rate), "{rate}");
+                return;
+            }
+            next => rate_of(next),
+        };
+        match rate > 20_000.0 {
+            true => search.cannot_offer(),
+            false => search.tell(point(rate, 1e9, f64::MAX)),
+        }
+    }
+    panic!("a search ends");
 }
 
 #[test]
@@ -174,7 +207,10 @@ fn each_rule_is_broken_just_beyond_its_bound_and_not_at_it() {
     }
     let late = Point { generator_is_the_limit: true, ..good.clone() };
     assert_eq!(late.broken(&goal), [Broken::NotOffered]);
-    assert_eq!(Point { is_disturbed: true, ..good }.broken(&goal), [Broken::Disturbed]);
+    assert_eq!(Point { is_disturbed: true, ..good.clone() }.broken(&goal), [Broken::Disturbed]);
+    assert_eq!(Point { is_pushed_back: true, ..good.clone() }.broken(&goal), [Broken::PushedBack]);
+    // In so few seconds a slope is chance.
+    assert_eq!(Point { seconds: 29, backlog_growth: 900.0, ..good }.broken(&goal), []);
 }
 
 #[test]

@@ -2,13 +2,13 @@ use super::*;
 
 /// A run that breaks no rule.
 fn good() -> Facts {
-    let disk = Disk { file_system: "ext4".into(), in_memory: false, sync_us_p50: Ok(800.0) };
+    let disk = Disk { file_system: "ext4".into(), in_memory: Some(false), sync_us_p50: Ok(800.0) };
     Facts {
         rate: Some(1_000.0),
         ended_early: None,
         late_sends: 0.001,
         sent_tps: 1_000.0,
-        committed_tps: 1_000.0,
+        driven_tps: 1_000.0,
         steal_share: Some(0.0),
         ceiling: Ok(ceiling(20_000.0, true)),
         disk: Ok(disk),
@@ -22,7 +22,7 @@ fn ceiling(tps: f64, at_least: bool) -> Ceiling {
 fn spoiled(spoil: impl FnOnce(&mut Facts)) -> Validity {
     let mut facts = good();
     spoil(&mut facts);
-    Validity::judge(&facts)
+    Validity::judge(&facts).audited(true, 0)
 }
 
 fn disk(spoil: impl FnOnce(&mut Disk)) -> Validity {
@@ -33,13 +33,13 @@ fn disk(spoil: impl FnOnce(&mut Disk)) -> Validity {
 #[track_caller]
 fn alone(validity: &Validity, rule: Rule) -> Finding {
     let others = validity.rules.iter().filter(|judged| judged.rule != rule);
-    assert!(others.clone().count() == 5 && others.clone().all(|one| one.finding == Finding::Holds));
+    assert!(others.clone().count() == 6 && others.clone().all(|one| one.finding == Finding::Holds));
     validity.rules.iter().find(|judged| judged.rule == rule).unwrap().finding
 }
 
 #[test]
 fn a_run_that_breaks_no_rule_is_valid() {
-    let validity = Validity::judge(&good());
+    let validity = Validity::judge(&good()).audited(true, 0);
     assert_eq!((validity.verdict, validity.estimate), (Verdict::Valid, false), "{validity:?}");
     assert_eq!(validity.line(), "VALID: every rule that applies holds");
     assert!(validity.rules.iter().all(|rule| rule.finding == Finding::Holds), "{validity:?}");
@@ -68,14 +68,15 @@ fn each_rule_holds_at_its_bar_and_fails_beyond_it() {
 
 #[test]
 fn data_in_memory_is_invalid_however_long_its_syncs_take() {
-    let validity = disk(|disk| (disk.file_system, disk.in_memory) = ("tmpfs".into(), true));
+    let validity = disk(|disk| (disk.file_system, disk.in_memory) = ("tmpfs".into(), Some(true)));
     assert_eq!(alone(&validity, Rule::FileSystem), Finding::Fails);
     assert_eq!(validity.line(), "INVALID: the data lies on tmpfs, in memory");
 }
 
 #[test]
 fn what_is_not_known_is_not_judged_and_says_why() {
-    let unknown: [(Rule, Validity, &str); 5] = [
+    let unknown: [(Rule, Validity, &str); 6] = [
+        (Rule::FileSystem, disk(|d| (d.file_system, d.in_memory) = ("overlayfs".into(), None)), "overlayfs"),
         (Rule::Steal, spoiled(|f| f.steal_share = None), "stolen"),
         (Rule::Ceiling, spoiled(|f| f.ceiling = Err("--ceiling 0".into())), "--ceiling 0"),
         (Rule::Ceiling, spoiled(|f| f.ceiling = Ok(ceiling(0.0, false))), "answered nothing"),
@@ -114,6 +115,29 @@ fn a_rate_that_was_found_is_an_estimate_and_cannot_be_missed() {
     assert!(validity.line().starts_with("VALID, AN ESTIMATE"), "{}", validity.line());
     let invalid = spoiled(|facts| (facts.rate, facts.late_sends) = (None, 0.5));
     assert!(invalid.line().starts_with("INVALID, AN ESTIMATE"), "{}", invalid.line());
+}
+
+#[test]
+fn no_run_is_valid_that_was_not_audited_or_whose_audit_fails() {
+    let judged = Validity::judge(&good());
+    assert_eq!(judged.line(), "NOT JUDGED: the files were not audited");
+    let audited = |holds, died| judged.clone().audited(holds, died).line();
+    assert_eq!(audited(false, 0), "INVALID: the audit does not hold");
+    assert_eq!(audited(true, 1), "INVALID: a validator died");
+    assert_eq!(
+        judged.clone().audited(false, 0).audited(true, 0).verdict,
+        Verdict::Valid,
+        "the last one counts"
+    );
+}
+
+#[test]
+fn the_ceiling_is_held_against_the_peak_of_a_shape() {
+    let facts = Facts { driven_tps: 17_000.0, ..good() };
+    let mut facts = Facts { ceiling: Ok(ceiling(20_000.0, false)), ..facts };
+    assert_eq!(alone(&Validity::judge(&facts).audited(true, 0), Rule::Ceiling), Finding::Fails);
+    facts.driven_tps = 16_000.0;
+    assert_eq!(alone(&Validity::judge(&facts).audited(true, 0), Rule::Ceiling), Finding::Holds);
 }
 
 #[test]

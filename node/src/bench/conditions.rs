@@ -36,12 +36,12 @@ impl Conditions {
             None => Err("what the data of the validators lies on cannot be seen from here".to_owned()),
         };
         let ceiling = match seconds {
-            0 => Err("no ceiling of the generator was measured (--ceiling)".to_owned()),
+            0 => Err("the generator's ceiling was not measured: add --ceiling 3".to_owned()),
             _ => ceiling(plan, seconds, interrupt)
                 .map_err(|error| format!("the ceiling of the generator could not be measured: {error:#}")),
         };
         if let (Ok(ceiling), Rate::Fixed(rate)) = (&ceiling, plan.rate)
-            && let Some(warning) = beyond(ceiling, rate)
+            && let Some(warning) = beyond(ceiling, rate * plan.shape.peak(plan.seconds))
         {
             eprintln!("{warning}");
         }
@@ -49,8 +49,9 @@ impl Conditions {
     }
 
     /// What a run under these conditions amounts to.
-    pub(super) fn judge(&self, outcome: &LoadOutcome, rate: Rate) -> Validity {
-        Validity::judge(&Facts::of(outcome, rate, self.ceiling.clone(), self.disk.clone()))
+    pub(super) fn judge(&self, outcome: &LoadOutcome, plan: &LoadPlan) -> Validity {
+        let driven = (plan.rate, plan.shape.peak(plan.seconds));
+        Validity::judge(&Facts::of(outcome, driven, self.ceiling.clone(), self.disk.clone()))
     }
 }
 
@@ -68,25 +69,26 @@ fn beyond(ceiling: &Ceiling, rate: f64) -> Option<String> {
     })
 }
 
-/// Refuses a rate whose signed transactions do not fit into the memory.
+/// Refuses a rate whose signed transactions do not fit into the memory; each takes so many bytes `beyond` those of a
+/// transfer.
 ///
 /// # Errors
-/// [`LoadError::Plan`].
-pub(super) fn check_memory(rate: crate::cli::Rate, seconds: u64) -> Result<(), LoadError> {
+/// [`LoadError::NoRoom`].
+pub(super) fn check_memory(rate: crate::cli::Rate, seconds: u64, beyond: u64) -> Result<(), LoadError> {
     let available = machine::memory().map(|memory| memory.available);
     match (rate, available) {
-        (crate::cli::Rate::Fixed(rate), Some(available)) => fits(rate, seconds, available),
+        (crate::cli::Rate::Fixed(rate), Some(available)) => fits(rate, seconds, beyond, available),
         _ => Ok(()),
     }
 }
 
-fn fits(rate: f64, seconds: u64, available: u64) -> Result<(), LoadError> {
-    let needed = rate * seconds as f64 * TRANSACTION_BYTES;
+fn fits(rate: f64, seconds: u64, beyond: u64, available: u64) -> Result<(), LoadError> {
+    let needed = rate * seconds as f64 * (TRANSACTION_BYTES + beyond as f64);
     if needed <= available as f64 {
         return Ok(());
     }
     let gib = |bytes: f64| bytes / (1u64 << 30) as f64;
-    Err(LoadError::Plan(format!(
+    Err(LoadError::NoRoom(format!(
         "{rate} transactions a second for {seconds} s are signed before they are sent and take {:.1} GiB of memory, of which \
          {:.1} GiB are free: lower --rate, or --seconds",
         gib(needed),
@@ -99,7 +101,7 @@ fn ceiling(plan: &LoadPlan, seconds: u64, interrupt: &Interrupt) -> anyhow::Resu
     let sink = SinkProcess::spawn(&executable, &plan.network, plan.endpoints.len())?;
     let plan = plan.against_sink(sink.network, sink.endpoints.clone(), seconds);
     if let (Rate::Fixed(rate), Some(memory)) = (plan.rate, machine::memory()) {
-        fits(rate, seconds + plan.warm_up.as_secs(), memory.available)?;
+        fits(rate, seconds + plan.warm_up.as_secs(), plan.bytes_beyond(), memory.available)?;
     }
     eprintln!("what the load generator can do alone, against a null sink:");
     let mut watch = CeilingWatch {
@@ -171,10 +173,11 @@ mod tests {
 
     #[test]
     fn a_rate_beyond_the_memory_is_refused_with_what_to_do() {
-        assert!(fits(1_000.0, 10, 1_370_000).is_ok());
-        let error = fits(1_000.0, 10, 1_369_999).unwrap_err();
+        assert!(fits(1_000.0, 10, 0, 1_370_000).is_ok());
+        assert!(fits(1_000.0, 10, 100, 1_370_000).is_err());
+        let error = fits(1_000.0, 10, 0, 1_369_999).unwrap_err();
         assert!(
-            matches!(&error, LoadError::Plan(_)) && error.to_string().contains("lower --rate"),
+            matches!(&error, LoadError::NoRoom(_)) && error.to_string().contains("lower --rate"),
             "{error}"
         );
     }

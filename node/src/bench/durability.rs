@@ -30,6 +30,8 @@ const FILE_SYSTEMS: [(i64, &str); 11] = [
     (TMPFS, "tmpfs"),
     (RAMFS, "ramfs"),
 ];
+/// The first so many keep files on a disk of this machine.
+const LOCAL: usize = 5;
 const TMPFS: i64 = 0x0102_1994;
 const RAMFS: i64 = 0x8584_58F6;
 
@@ -42,7 +44,15 @@ pub(super) fn look(directory: &Path) -> Result<Disk, String> {
     let number = file_system(directory).map_err(unknown)?;
     let sync_us_p50 = sync_us_p50(directory)
         .map_err(|error| format!("no sync was tried in {}: {error}", directory.display()));
-    Ok(Disk { file_system: name(number), in_memory: [TMPFS, RAMFS].contains(&number), sync_us_p50 })
+    Ok(Disk { file_system: name(number), in_memory: in_memory(number), sync_us_p50 })
+}
+
+/// Whether a file system keeps its files in memory. `None` of one that lies on others, is elsewhere, or is not known.
+fn in_memory(number: i64) -> Option<bool> {
+    match number {
+        TMPFS | RAMFS => Some(true),
+        _ => FILE_SYSTEMS[..LOCAL].iter().any(|(known, _)| *known == number).then_some(false),
+    }
 }
 
 fn name(number: i64) -> String {
@@ -83,9 +93,14 @@ mod tests {
     fn a_file_system_in_memory_is_known_by_its_number() {
         assert_eq!([TMPFS, RAMFS, 0xEF53].map(name), ["tmpfs", "ramfs", "ext4"]);
         assert_eq!(name(0x1234), "file system 0x1234");
+        // What lies on other file systems, or is elsewhere, may be in memory all the same.
+        assert_eq!(
+            [0xEF53, 0xF2F5_2010, 0x794C_7630, 0x6969, 0x1234].map(in_memory),
+            [Some(false), Some(false), None, None, None]
+        );
         // Linux has one there, if it has any.
         if let Ok(disk) = look(Path::new("/dev/shm")) {
-            assert!(disk.in_memory, "{disk:?}");
+            assert_eq!(disk.in_memory, Some(true), "{disk:?}");
         }
     }
 

@@ -21,7 +21,7 @@ use loadgen::report::{
     BenchConfig, BenchReport, Build, BytesPerTx, Machine, Stages, Style, ValidatorFigures,
 };
 use loadgen::validity::Validity;
-use loadgen::{ChainLoad, Endpoint, LoadError, LoadPlan, Start};
+use loadgen::{ChainLoad, Endpoint, LoadError, LoadPlan, Start, bytes_beyond};
 
 use engine::limits::{ACCOUNTS_MAX, ROWS_MAX};
 use engine::types::{ChainKind, Registrar};
@@ -103,7 +103,7 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     let outcome = loadgen::run(&plan, &mut faulty);
     faulty.finish()?;
     if testbed.interrupt.signal().is_some() {
-        let judge = |outcome: &LoadOutcome| conditions.judge(outcome, plan.rate);
+        let judge = |outcome: &LoadOutcome| conditions.judge(outcome, &plan);
         return interrupted(&mut testbed, outcome, args, judge);
     }
     let mut dead = testbed.take_dead();
@@ -127,12 +127,12 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     let storage = last.iter().map(|sample| sample.counters.storage.as_str());
     let config = bench_config(args, backends(storage));
     let mut report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
-    report.validity = conditions.judge(&outcome, plan.rate);
     report.faults = faults::figures(&args.fault, &report.seconds);
     fill(&mut report, &outcome, &window, |of| faults::is_replaced(&args.fault, of));
     let total = |name| last.iter().map(|sample| sample.total(name)).collect();
     let verified = (total("signatures_verified"), total("signatures_by_device"));
     report.audit = check::audit(&testbed.network, &outcome, verified, &dead)?;
+    report.validity = conditions.judge(&outcome, &plan).audited(report.audit.ok, died.len());
     present(&report, json, args.report.as_deref())?;
     Ok(report.audit.ok && died.is_empty() && outcome.ended_early.is_none())
 }
@@ -186,7 +186,9 @@ fn backends<'a>(of: impl Iterator<Item = &'a str>) -> String {
 pub(crate) fn check(args: &BenchArgs) -> Result<(), LoadError> {
     args.shape.check(args.seconds)?;
     faults::check(&args.fault, args.validators.into(), args.seconds)?;
-    check_memory(args.rate, args.seconds.saturating_add(args.warm_up))?;
+    if let Rate::Fixed(rate) = args.rate {
+        check_room(args, rate, args.seconds)?;
+    }
     args.workload.traffic().check(args.data_bytes, (args.linked, args.opened), args.cross_chain)?;
     let problem = match (args.workload, args.chains) {
         (Workload::Mixed, 1) => "--workload mixed takes chains of two kinds; add --chains 2",
@@ -197,6 +199,15 @@ pub(crate) fn check(args: &BenchArgs) -> Result<(), LoadError> {
         _ => return Ok(()),
     };
     Err(LoadError::Plan(problem.to_owned()))
+}
+
+/// Refuses a rate whose signed transactions do not fit into the memory.
+///
+/// # Errors
+/// [`LoadError::NoRoom`].
+pub(crate) fn check_room(args: &BenchArgs, rate: f64, seconds: u64) -> Result<(), LoadError> {
+    let beyond = bytes_beyond(args.workload.traffic(), args.data_bytes, (args.linked, args.opened));
+    check_memory(Rate::Fixed(rate), seconds.saturating_add(args.warm_up), beyond)
 }
 
 /// The chains of the network: alike, or every other one of the other kind.
@@ -232,10 +243,10 @@ fn workload(workload: Workload, payments: u16) -> &'static str {
 /// The network is not there, or the load could not be run.
 pub fn load(args: &LoadArgs) -> Result<bool> {
     let json = args.json.as_deref().map(Output::open).transpose()?;
-    check_memory(args.rate, args.seconds.saturating_add(args.warm_up))?;
     let network = Network::load(&args.network)?;
     let mut plan = load_plan(args, &network)?;
     plan.check()?;
+    check_memory(args.rate, args.seconds.saturating_add(args.warm_up), plan.bytes_beyond())?;
     // Validators that do not answer are waited for.
     let interrupt = Interrupt::watch(|| {})?;
     let (lanes, storage) = targets::answering(&network, args.validators.as_deref())?;
@@ -243,16 +254,29 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
     let offered = Offered { args, plan, lanes: &lanes, storage, interrupt: &interrupt };
     if args.saturate {
         return saturate(args.rate, json, &interrupt, |wanted| {
-            let ceiling = if wanted.decides { args.ceiling } else { 0 };
+            check_memory(
+                Rate::Fixed(wanted.rate),
+                wanted.seconds + args.warm_up,
+                offered.plan.bytes_beyond(),
+            )?;
             let plan = LoadPlan {
                 rate: loadgen::Rate::Fixed(wanted.rate),
                 seconds: wanted.seconds,
                 ..offered.plan.clone()
             };
-            Ok(offered.run(&plan, ceiling)?.1)
+            let (outcome, report) = offered.run(&plan, args.ceiling)?;
+            if outcome.tally().timed_out > 0 {
+                // What was given up here is still on its way, and the next run would meet it.
+                std::thread::sleep(plan.timeout);
+            }
+            Ok(report)
         });
     }
-    let (outcome, report) = offered.run(&offered.plan, args.ceiling)?;
+    let result = offered.run(&offered.plan, args.ceiling);
+    if result.is_err() {
+        interrupt.end_if_asked();
+    }
+    let (outcome, report) = result?;
     let is_printed = json.as_ref().is_some_and(Output::is_stdout);
     if !is_printed {
         println!("{}", report.validity.line());
@@ -282,13 +306,11 @@ impl Offered<'_> {
     fn run(&self, plan: &LoadPlan, ceiling: u64) -> Result<(LoadOutcome, BenchReport)> {
         let (args, interrupt) = (self.args, self.interrupt);
         let conditions = Conditions::look(plan, ceiling, None, interrupt);
-        interrupt.end_if_asked();
-        let mut watcher = Watched { terminal: Terminal::new(), interrupt: interrupt.clone() };
-        let outcome = loadgen::run(plan, &mut watcher);
-        if let Err(LoadError::Cancelled) = &outcome {
-            interrupt.end_if_asked();
+        if interrupt.signal().is_some() {
+            bail!("stopped by a signal");
         }
-        let outcome = outcome?;
+        let mut watcher = Watched { terminal: Terminal::new(), interrupt: interrupt.clone() };
+        let outcome = loadgen::run(plan, &mut watcher)?;
         let config = BenchConfig {
             validators: self.lanes.len() as u64,
             chains: plan.chains.len() as u64,
@@ -309,7 +331,7 @@ impl Offered<'_> {
             verify: String::new(),
         };
         let mut report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
-        report.validity = conditions.judge(&outcome, plan.rate);
+        report.validity = conditions.judge(&outcome, plan);
         Ok((outcome, report))
     }
 }

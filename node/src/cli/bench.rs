@@ -123,7 +123,8 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 1, value_name = "ACCOUNTS", value_parser = clap::value_parser!(u16).range(1..=680))]
     pub opened: u16,
     /// Run it so often, each time on a new network, and print medians with intervals; at least 6. With --data and
-    /// --report each run has a directory of its own in there.
+    /// --report each run has a directory of its own in there; that of its data is removed after it, unless --keep is
+    /// given.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = parse_repeat)]
     pub repeat: usize,
     /// Search for the saturation rate: the highest that holds for 60 s, three times of three, with a p99 of at most

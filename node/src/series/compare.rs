@@ -15,13 +15,14 @@ use anyhow::{Context as _, Result, bail};
 use indicatif::HumanDuration;
 use loadgen::report::Machine;
 use loadgen::statistics::{Comparison, Interval, Side, order, pairs, ratio};
+use loadgen::validity::Verdict;
 use serde::Serialize;
 
 use crate::bench::{Interrupt, random_seed};
 use crate::cli::{CompareArgs, Figure, Output};
 
 use super::figures::Run;
-use super::program::Program;
+use super::program::{Place, Program};
 
 /// Compares; `false` if a run has failed.
 ///
@@ -46,7 +47,9 @@ pub fn compare(args: &CompareArgs) -> Result<bool> {
     let (begin, mut runs) = (Instant::now(), Runs::new(order.clone()));
     for (number, side) in (1..).zip(&order) {
         let program = if *side == Side::A { &a } else { &b };
-        let result = program.run(&interrupt).and_then(|report| Run::of(&report));
+        let place = Place::of(args.data.as_deref(), number);
+        let result = program.with(place.option()).run(&interrupt).and_then(|report| Run::of(&report));
+        place.clear(false);
         if interrupt.signal().is_some() {
             println!("stopped after {} of {} runs: there is no answer", runs.len(), order.len());
             if let Some(json) = json {
@@ -72,21 +75,25 @@ pub fn compare(args: &CompareArgs) -> Result<bool> {
         );
         runs.push(run);
     }
+    println!("{}", runs.validity());
     let compared = Compared::all(&runs);
     let answer = Compared::answer(&compared, args.figure, args.effect / 100.0)?;
     for figure in &compared {
         println!("{figure}");
     }
-    println!("B is {} by {}", in_words(answer), args.figure.title());
+    println!("{}", conclusion(answer, args.figure));
     json.map(|json| json.write(&runs.to_json(args, seed, &compared, Some(answer)))).transpose()?;
     Ok(true)
 }
 
-fn in_words(answer: Comparison) -> &'static str {
+/// The answer.
+fn conclusion(answer: Comparison, figure: Figure) -> String {
     match answer {
-        Comparison::Better => "better than A",
-        Comparison::Worse => "worse than A",
-        Comparison::CannotTell => "neither better nor worse than A, as far as these runs can tell,",
+        Comparison::Better => format!("B is better than A by {}", figure.title()),
+        Comparison::Worse => format!("B is worse than A by {}", figure.title()),
+        Comparison::CannotTell => {
+            format!("cannot tell whether B is better or worse than A by {}", figure.title())
+        }
     }
 }
 
@@ -114,6 +121,20 @@ impl Runs {
 
     pub(super) fn push(&mut self, run: Run) {
         self.runs.push(run);
+    }
+
+    /// Whether the runs may be relied on, for a person.
+    fn validity(&self) -> String {
+        let not_valid = self.runs.iter().filter(|run| run.validity.verdict != Verdict::Valid);
+        match not_valid.clone().next() {
+            None => format!("{}: every run is", Verdict::Valid),
+            Some(first) => format!(
+                "{} of {} runs are not valid, and the answer is no better than they are; the first of them is {}",
+                not_valid.count(),
+                self.runs.len(),
+                first.validity.line()
+            ),
+        }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser as _;
@@ -19,8 +19,10 @@ use crate::cli::{Cli, Command};
 const POLL: Duration = Duration::from_millis(50);
 /// Lines of a run that has failed that are shown.
 const LAST_LINES: usize = 12;
+/// How long a run may take to end after a signal: less than this process has for its own last words.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// Options of `bench` that a series sets for each run, or that make a series.
-const TAKEN: [&str; 4] = ["--json", "--report", "--repeat", "--saturate"];
+const TAKEN: [&str; 5] = ["--json", "--report", "--repeat", "--saturate", "--data"];
 
 /// A `bench` with its options.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +54,9 @@ impl Program {
     /// The `bench` that this process was asked for on its command line, without the options that are set for each run.
     pub(super) fn this(set: &[&str]) -> Result<Self> {
         let executable = std::env::current_exe().context("this executable has no path any more")?;
-        let words: Vec<String> = std::env::args().skip_while(|word| word != "bench").skip(1).collect();
+        // They were understood, so what is not UTF-8 in them is the name of a file.
+        let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+        let words: Vec<String> = words.skip_while(|word| word != "bench").skip(1).collect();
         Ok(Self { executable, options: without(&words, set) })
     }
 
@@ -70,23 +74,24 @@ impl Program {
     /// # Errors
     /// It cannot be started, or fails: then its last lines are in the error.
     pub(super) fn run(&self, interrupt: &Interrupt) -> Result<Value> {
-        let mut child = process::Command::new(&self.executable)
-            .arg("bench")
-            .args(&self.options)
-            .args(["--json", "-"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {}", self.executable.display()))?;
-        let (result, said) = (gather(child.stdout.take())?, gather(child.stderr.take())?);
+        let mut child = Running(
+            process::Command::new(&self.executable)
+                .arg("bench")
+                .args(&self.options)
+                .args(["--json", "-"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .with_context(|| format!("cannot start {}", self.executable.display()))?,
+        );
+        let (result, said) = (gather(child.0.stdout.take())?, gather(child.0.stderr.take())?);
         let status = loop {
-            if let Some(status) = child.try_wait()? {
+            if let Some(status) = child.0.try_wait()? {
                 break status;
             }
             if interrupt.signal().is_some() {
-                let of = Pid::from_child(&child);
-                kill_process(of, rustix::process::Signal::TERM).context("cannot stop the run")?;
+                child.stop();
                 bail!("stopped by a signal");
             }
             std::thread::sleep(POLL);
@@ -107,6 +112,55 @@ fn check(options: &[String]) -> Result<()> {
     let cli = Cli::try_parse_from(words).map_err(|error| anyhow::anyhow!("{}", error.render()))?;
     let Command::Bench(args) = cli.command else { bail!("these are no options of `bench`") };
     Ok(bench::check(&args)?)
+}
+
+/// A run that ends with this.
+struct Running(process::Child);
+
+impl Running {
+    /// Asks it to stop, and gives it a moment to stop its validators and to remove what it has made.
+    fn stop(&mut self) {
+        let of = Pid::from_child(&self.0);
+        // One that has ended needs nothing more.
+        let _ended = kill_process(of, rustix::process::Signal::TERM);
+        let begun = Instant::now();
+        while begun.elapsed() < FAREWELL && matches!(self.0.try_wait(), Ok(None)) {
+            std::thread::sleep(POLL);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Its validators end with it, if it still runs.
+        let _ended = self.0.kill();
+        let _ended = self.0.wait();
+    }
+}
+
+/// The directory of one run in the one that was asked for. Without `--keep` it is removed when the run has ended: a long
+/// series would fill the disk.
+pub(super) struct Place(Option<PathBuf>);
+
+impl Place {
+    pub(super) fn of(data: Option<&Path>, number: usize) -> Self {
+        Self(data.map(|data| data.join(format!("run-{number:02}"))))
+    }
+
+    /// The option that names it.
+    pub(super) fn option(&self) -> Option<String> {
+        self.0.as_ref().map(|place| format!("--data={}", place.display()))
+    }
+
+    /// Removes it, unless it is to be kept.
+    pub(super) fn clear(&self, keep: bool) {
+        if let Some(place) = self.0.as_ref().filter(|_| !keep)
+            && let Err(error) = std::fs::remove_dir_all(place)
+            && place.exists()
+        {
+            eprintln!("cannot remove {}: {error}", place.display());
+        }
+    }
 }
 
 /// Options without those that are set for each run. Of these `--saturate` alone has no value.

@@ -1,7 +1,6 @@
 //! `millrace bench --repeat N`: the same run N times, and what the runs say together.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use anyhow::{Result, bail};
 use loadgen::statistics::{Interval, median};
@@ -10,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::figures::Run;
-use super::program::Program;
+use super::program::{Place, Program};
 use crate::bench::{self, Interrupt};
 use crate::cli::{BenchArgs, Figure, Output};
 
@@ -26,9 +25,15 @@ pub fn repeat(args: &BenchArgs) -> Result<bool> {
     let json = args.json.as_deref().map(Output::open).transpose()?;
     let interrupt = Interrupt::watch(|| {})?;
     let program = Program::this(&["--json", "--report", "--data", "--repeat"])?;
-    let (mut runs, mut reports) = (Vec::new(), Vec::new());
+    let (mut runs, mut reports, mut failed) = (Vec::new(), Vec::new(), false);
     for number in 1..=args.repeat {
-        let result = program.with(places(args, number)).run(&interrupt);
+        let place = Place::of(args.data.as_deref(), number);
+        let report = args
+            .report
+            .as_ref()
+            .map(|of| format!("--report={}", of.join(format!("run-{number:02}")).display()));
+        let result = program.with(place.option().into_iter().chain(report)).run(&interrupt);
+        place.clear(args.keep);
         let result = result.and_then(|report| Ok((Run::of(&report)?, report)));
         let stopped = interrupt.signal().is_some();
         match result {
@@ -40,10 +45,10 @@ pub fn repeat(args: &BenchArgs) -> Result<bool> {
             Err(_) if stopped => {}
             Err(error) => {
                 eprintln!("run {number} of {} failed: {error:#}", args.repeat);
-                return Ok(false);
+                failed = true;
             }
         }
-        if stopped {
+        if stopped || failed {
             break;
         }
     }
@@ -56,16 +61,7 @@ pub fn repeat(args: &BenchArgs) -> Result<bool> {
         interrupt.end_if_asked();
         bail!("a signal has ended the runs, and is gone");
     }
-    Ok(true)
-}
-
-/// The directories of one run, in those that were asked for.
-fn places(args: &BenchArgs, number: usize) -> Vec<String> {
-    let place = |option: &str, directory: Option<&Path>| {
-        let of_run = directory.map(|of| of.join(format!("run-{number:02}")).display().to_string());
-        of_run.into_iter().flat_map(|of_run| [option.to_owned(), of_run]).collect::<Vec<_>>()
-    };
-    [place("--data", args.data.as_deref()), place("--report", args.report.as_deref())].concat()
+    Ok(!failed)
 }
 
 /// The medians of what was run; of fewer runs than have an interval, none.

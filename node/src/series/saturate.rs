@@ -1,12 +1,13 @@
 //! `millrace bench --saturate` and `load --saturate`: the highest rate that holds, and the curve on the way to it.
 
 use anyhow::{Context as _, Result, bail};
+use loadgen::LoadError;
 use loadgen::report::{BenchReport, Machine};
-use loadgen::saturation::{Found, Goal, Next, Point, Search};
+use loadgen::saturation::{Broken, Found, Goal, Next, Point, Search};
 use loadgen::validity::Verdict;
 use serde::Serialize;
 
-use super::program::Program;
+use super::program::{Place, Program};
 use crate::bench::{self, Interrupt};
 use crate::cli::{BenchArgs, Output, Rate, grouped};
 
@@ -22,8 +23,6 @@ pub(crate) struct Wanted {
     pub rate: f64,
     /// Length of the window.
     pub seconds: u64,
-    /// Whether it is one of those that decide, and not a look.
-    pub decides: bool,
 }
 
 /// Searches with a network of its own for every run; `false` if nothing was found, or what was found is not valid.
@@ -34,20 +33,16 @@ pub fn saturate_bench(args: &BenchArgs) -> Result<bool> {
     bench::check(args)?;
     let json = args.json.as_deref().map(Output::open).transpose()?;
     let interrupt = Interrupt::watch(|| {})?;
-    let program = Program::this(&["--json", "--data", "--saturate", "--rate", "--ceiling"])?;
+    let program = Program::this(&["--json", "--data", "--saturate", "--rate"])?;
     let mut number = 0;
     let run = |wanted: Wanted| {
+        bench::check_room(args, wanted.rate, wanted.seconds)?;
         number += 1;
-        let ceiling = if wanted.decides { args.ceiling } else { 0 };
-        let mut options = vec![
-            format!("--rate={:.1}", wanted.rate),
-            format!("--seconds={}", wanted.seconds),
-            format!("--ceiling={ceiling}"),
-        ];
-        let place = args.data.as_ref().map(|data| data.join(format!("run-{number:02}")));
-        options.extend(place.map(|place| format!("--data={}", place.display())));
-        let report = program.with(options).run(&interrupt)?;
-        serde_json::from_value(report).context("the result of a run cannot be read")
+        let place = Place::of(args.data.as_deref(), number);
+        let options = [format!("--rate={:.1}", wanted.rate), format!("--seconds={}", wanted.seconds)];
+        let report = program.with(options.into_iter().chain(place.option())).run(&interrupt);
+        place.clear(args.keep);
+        serde_json::from_value(report?).context("the result of a run cannot be read")
     };
     saturate(args.rate, json, &interrupt, run)
 }
@@ -67,26 +62,41 @@ pub(crate) fn saturate(
         Rate::Max => START,
         Rate::Fixed(rate) => rate,
     };
-    // The reports of the runs that decided, of those in a row that are there at the end.
-    let (mut search, mut held) = (Search::new(goal, start), Vec::new());
+    // The reports of the runs that have held so far, as the search counts them.
+    let (mut search, mut held, mut failed) = (Search::new(goal, start), Vec::new(), false);
     let found = loop {
         let (rate, number) = match search.next() {
             Next::Done(found) => break Some(found),
             Next::Probe { rate } => (rate, None),
             Next::Hold { rate, number } => (rate, Some(number)),
         };
-        let decides = number.is_some();
-        let seconds = if decides { goal.hold_seconds } else { goal.probe_seconds };
-        let report = run(Wanted { rate, seconds, decides });
+        let seconds = if number.is_some() { goal.hold_seconds } else { goal.probe_seconds };
+        let report = run(Wanted { rate, seconds });
         if interrupt.signal().is_some() {
             break None;
         }
-        let report = report?;
+        let report = match report {
+            Ok(report) => report,
+            // The generator cannot, whatever the network could.
+            Err(error) if matches!(error.downcast_ref(), Some(LoadError::NoRoom(_))) => {
+                eprintln!("{error}");
+                held.clear();
+                search.cannot_offer();
+                continue;
+            }
+            Err(error) => {
+                eprintln!("a run at {rate:.0} a second failed: {error:#}");
+                failed = true;
+                break None;
+            }
+        };
         let point = Point::of(rate, &report);
+        let broken = point.broken(&goal);
         eprintln!("{}", line(&point, &goal, number));
-        match number {
-            Some(_) if point.broken(&goal).is_empty() => held.push(report),
-            _ => held.clear(),
+        if number.is_some() && broken.is_empty() {
+            held.push(report);
+        } else if !broken.contains(&Broken::Disturbed) {
+            held.clear();
         }
         search.tell(point);
     };
@@ -102,7 +112,7 @@ pub(crate) fn saturate(
         interrupt.end_if_asked();
         bail!("a signal has ended the search, and is gone");
     }
-    Ok(matches!(found, Some(Found::Saturation(_))) && verdict != Verdict::Invalid)
+    Ok(!failed && matches!(found, Some(Found::Saturation(_))) && verdict != Verdict::Invalid)
 }
 
 /// The curve: the points in the order of their rates.
@@ -134,7 +144,7 @@ fn conclusion(found: Option<Found>, verdict: Verdict, held: &[BenchReport]) -> S
             format!("saturation: {} transactions a second, held three times of three; {whether}", rate(of))
         }
         Some(Found::AtLeast(of)) => format!(
-            "no saturation: {} a second hold three times of three, and more the generator could not offer; {whether}",
+            "no saturation: {} a second hold three times of three, and the generator could not offer more; {whether}",
             rate(of)
         ),
         Some(Found::Below(of)) => format!("no saturation: not even {} a second hold", rate(of)),
@@ -142,7 +152,7 @@ fn conclusion(found: Option<Found>, verdict: Verdict, held: &[BenchReport]) -> S
             "no saturation: rates that hold for a moment do not hold for long; is the machine quiet?"
                 .to_owned()
         }
-        None => "stopped before anything was found".to_owned(),
+        None => "the search ended before anything was found".to_owned(),
     }
 }
 
@@ -209,11 +219,50 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_disturbed_run_neither_counts_nor_ends_the_row() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("found.json");
+        let mut holds = 0;
+        let run = |wanted: Wanted| {
+            holds += u32::from(wanted.seconds == 60);
+            let contested = u64::from(wanted.seconds == 60 && holds == 2);
+            Ok(BenchReport { contested, ..report(wanted, Verdict::Valid) })
+        };
+        let output = Output::open(&file).unwrap();
+        assert!(saturate(Rate::Max, Some(output), &Interrupt::default(), run).unwrap());
+        let json: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        assert_eq!((holds, json["held"].as_array().unwrap().len()), (4, 3), "three have decided");
+    }
+
+    #[test]
+    fn a_run_that_fails_ends_the_search_with_what_is_known_and_one_without_room_does_not() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("found.json");
+        let search = |error: fn() -> anyhow::Error| {
+            let run = |wanted: Wanted| match wanted.rate > 5_000.0 {
+                true => Err(error()),
+                false => Ok(report(wanted, Verdict::Valid)),
+            };
+            let output = Output::open(&file).unwrap();
+            let is_good = saturate(Rate::Max, Some(output), &Interrupt::default(), run).unwrap();
+            (is_good, serde_json::from_slice::<Value>(&std::fs::read(&file).unwrap()).unwrap())
+        };
+        let (is_good, json) = search(|| anyhow::anyhow!("a validator died"));
+        assert!(
+            !is_good && json["found"].is_null() && json["points"].as_array().unwrap().len() == 3,
+            "{json}"
+        );
+        let (is_good, json) = search(|| LoadError::NoRoom("too much".into()).into());
+        let rate = json["found"]["at_least"].as_f64().unwrap();
+        assert!(!is_good && (4_800.0..=5_000.0).contains(&rate), "{json}");
+    }
+
     fn search(verdict: impl Fn(u32) -> Verdict, to: &std::path::Path) -> (bool, Value, Vec<Wanted>) {
         let (asked, holds) = (Mutex::new(Vec::new()), std::cell::Cell::new(0));
         let run = |wanted: Wanted| {
             asked.lock().unwrap().push(wanted);
-            holds.set(holds.get() + u32::from(wanted.decides));
+            holds.set(holds.get() + u32::from(wanted.seconds == 60));
             Ok(report(wanted, verdict(holds.get())))
         };
         let output = Output::open(to).unwrap();
@@ -229,8 +278,8 @@ mod tests {
         let (is_good, json, asked) = search(|_| Verdict::Valid, &file);
         let rate = json["found"]["saturation"].as_f64().unwrap();
         assert!(is_good && (9_700.0..=10_000.0).contains(&rate), "{json}");
-        assert_eq!(asked[0], Wanted { rate: START, seconds: 10, decides: false });
-        assert!(asked[asked.len() - 3..].iter().all(|wanted| wanted.decides && wanted.seconds == 60));
+        assert_eq!(asked[0], Wanted { rate: START, seconds: 10 });
+        assert!(asked[asked.len() - 3..].iter().all(|wanted| wanted.seconds == 60));
         assert_eq!(json["points"].as_array().unwrap().len(), asked.len());
         assert_eq!((json["held"].as_array().unwrap().len(), &json["verdict"]), (3, &"valid".into()));
         // One of the three that decide is not valid: nor is what was found. An earlier result is replaced.
@@ -246,6 +295,6 @@ mod tests {
         for found in [Found::AtLeast(5.0), Found::Below(5.0), Found::Unsteady] {
             assert!(said(found).starts_with("no saturation"), "{}", said(found));
         }
-        assert!(conclusion(None, Verdict::NotJudged, &[]).starts_with("stopped"));
+        assert!(conclusion(None, Verdict::NotJudged, &[]).starts_with("the search ended"));
     }
 }

@@ -37,8 +37,8 @@ fn a_side_is_an_executable_or_options_or_both() {
     assert_eq!(of("--storage uring").unwrap(), format!("{own} bench --seconds 3 --storage uring"));
     assert_eq!(of(path).unwrap(), format!("{own} bench --seconds 3"));
     assert_eq!(
-        of(&format!("{path} --data '/tmp/a b'")).unwrap(),
-        format!("{own} bench --seconds 3 --data '/tmp/a b'")
+        of(&format!("{path} --set 'a=b c'")).unwrap(),
+        format!("{own} bench --seconds 3 --set 'a=b c'")
     );
     for (bad, says) in [
         ("/no/such/millrace", "there is no such executable"),
@@ -46,6 +46,7 @@ fn a_side_is_an_executable_or_options_or_both() {
         ("'--chains 2", "a quote is not closed"),
         ("--json x", "--json is set for every run"),
         ("--report=x", "--report is set for every run"),
+        ("--data x", "--data is set for every run"),
         ("--chains 999", "999"),
         ("--linked 2 --workload attest", "leave out --linked"),
     ] {

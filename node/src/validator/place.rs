@@ -1,47 +1,59 @@
 //! Notices when the data directory of a running validator is deleted, renamed or replaced.
 //!
-//! The files stay open then, and writing goes on without an error, but nobody will ever find what is written. So
-//! nothing is durable any more, and the validator must not go on.
+//! The files stay open then, and writing goes on without an error, but nobody will ever find what is written. So nothing
+//! is durable any more, and the validator must not go on.
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
+
 use super::fatal::fatal;
 
-/// The journal's directory as it was when the validator started.
-pub(super) struct Place {
+/// The directories of the journal and of the votes, as they were when they were opened.
+pub(super) struct Place([Known; 2]);
+
+struct Known {
     directory: PathBuf,
-    /// Device and inode; `None` where the system did not tell them.
-    was: Option<(u64, u64)>,
+    device: u64,
+    inode: u64,
 }
 
 impl Place {
-    pub(super) fn of(data: &Path) -> Self {
-        let directory = data.join("journal");
-        let was = identity(&directory).ok();
-        Self { directory, was }
+    /// The place of logs that have just been opened.
+    ///
+    /// # Errors
+    /// The system does not tell which directories these are.
+    pub(super) fn of(data: &Path) -> anyhow::Result<Self> {
+        let known = |name: &str| {
+            let directory = data.join(name);
+            let (device, inode) =
+                identity(&directory).with_context(|| format!("cannot look at {}", directory.display()))?;
+            anyhow::Ok(Known { directory, device, inode })
+        };
+        Ok(Self([known("journal")?, known("consensus")?]))
     }
 
-    /// Whether the name leads elsewhere now, or nowhere. A system that does not tell is believed to have it still: the
-    /// next write shows whether the disk is well.
-    fn is_gone(&self) -> bool {
-        match (self.was, identity(&self.directory)) {
-            (Some(was), Ok(is)) => was != is,
-            (Some(_), Err(error)) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
-            (None, _) => false,
-        }
+    /// A directory whose name leads elsewhere now, or nowhere. Where the system answers with another error, it is taken to
+    /// be there still: the next write shows whether the disk is well.
+    fn gone(&self) -> Option<&Path> {
+        let is_gone = |known: &&Known| match identity(&known.directory) {
+            Ok(now) => now != (known.device, known.inode),
+            Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+        };
+        self.0.iter().find(is_gone).map(|known| &*known.directory)
     }
 
     /// Stops the validator if its data directory is not there any more.
     pub(super) fn check(&self) {
-        if self.is_gone() {
+        if let Some(directory) = self.gone() {
             fatal(format!(
-                "the journal {} was deleted, renamed or replaced while this validator ran, so what it writes is lost. If \
-                 it was renamed, give it its name back and start the validator again. If it is lost, start the validator \
-                 with an empty data directory: it fetches the state from the others and votes again once that is safe",
-                self.directory.display()
+                "{} was deleted, renamed or replaced while this validator ran, so what it writes is lost. If it was \
+                 renamed, give it its name back and start the validator again. If it is lost, start the validator with an \
+                 empty data directory: it fetches the state from the others and votes again once that is safe",
+                directory.display()
             ));
         }
     }
@@ -59,22 +71,24 @@ mod tests {
     #[test]
     fn a_directory_that_is_deleted_renamed_or_replaced_is_noticed() {
         let data = tempfile::tempdir().unwrap();
-        let journal = data.path().join("journal");
-        fs::create_dir(&journal).unwrap();
-        let place = Place::of(data.path());
-        assert!(!place.is_gone());
-        fs::write(journal.join("segment"), b"a file").unwrap();
-        assert!(!place.is_gone(), "what lies in it may change");
-        let aside = data.path().join("aside");
-        fs::rename(&journal, &aside).unwrap();
-        assert!(place.is_gone());
-        // Another one of its name is not it.
-        fs::create_dir(&journal).unwrap();
-        assert!(place.is_gone());
-        fs::remove_dir(&journal).unwrap();
-        fs::rename(&aside, &journal).unwrap();
-        assert!(!place.is_gone(), "it is back in its place");
-        fs::remove_dir_all(data.path()).unwrap();
-        assert!(place.is_gone());
+        assert!(Place::of(data.path()).is_err(), "nothing was opened here");
+        for name in ["journal", "consensus"] {
+            fs::create_dir_all(data.path().join("journal")).unwrap();
+            fs::create_dir_all(data.path().join("consensus")).unwrap();
+            let (directory, aside) = (data.path().join(name), data.path().join("aside"));
+            let place = Place::of(data.path()).unwrap();
+            fs::write(directory.join("segment"), b"a file").unwrap();
+            assert_eq!(place.gone(), None, "what lies in it may change");
+            fs::rename(&directory, &aside).unwrap();
+            assert_eq!(place.gone(), Some(&*directory));
+            // Another one of its name is not it.
+            fs::create_dir(&directory).unwrap();
+            assert_eq!(place.gone(), Some(&*directory));
+            fs::remove_dir(&directory).unwrap();
+            fs::rename(&aside, &directory).unwrap();
+            assert_eq!(place.gone(), None, "it is back in its place");
+            fs::remove_dir_all(&directory).unwrap();
+            assert_eq!(place.gone(), Some(&*directory));
+        }
     }
 }

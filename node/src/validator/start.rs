@@ -106,9 +106,9 @@ pub fn run(mut config: Config, log: &crate::log::Log) -> anyhow::Result<()> {
         };
         here.attach(&validator.reception);
         service::ready("running");
-        let (mut alarms, place) = (AlarmWatch::default(), Place::of(&config.data));
+        let mut alarms = AlarmWatch::default();
         let signal = loop {
-            place.check();
+            validator.place.check();
             alarms.look(&validator.shared, &validator.knobs.peers, (&config.identity, &config.data));
             room.look(&config.data);
             certificate.look(&config.identity, || validator.shared.clock.moment().unix_ms / 1_000);
@@ -126,6 +126,7 @@ pub fn run(mut config: Config, log: &crate::log::Log) -> anyhow::Result<()> {
             Some(signal) => tracing::info!(?signal, "stopping"),
             None => tracing::info!("starting again"),
         }
+        let place = Arc::clone(&validator.place);
         left = validator.stop(signal.is_some());
         place.check();
         if signal.is_some() {
@@ -174,6 +175,7 @@ fn resume(
 pub(super) struct Opened {
     pub(super) journal: Log,
     pub(super) votes: Votes,
+    place: Arc<Place>,
     files: checkpoints::Directory,
     pub(super) resumed: Resumed,
     /// The epochs that are known, where they go on behind those of the journal.
@@ -197,6 +199,7 @@ pub(super) fn open(
     storage::tell_spoiled(&journal.1);
     let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
     votes.replay.check().context("the records of consensus cannot be used")?;
+    let place = Arc::new(Place::of(&config.data)?);
     let directory = config.data.join("checkpoints");
     let files = checkpoints::Directory::open(&directory, *genesis.network(), config.public_key())?;
     let (journal, mut resumed) = resume(config, orders, certificates, &files, (journal, left))?;
@@ -225,7 +228,9 @@ pub(super) fn open(
          or have the present members admit a new validator with a new key",
         config.data.display()
     );
-    Ok(Opened { journal, votes, files, resumed, known, losses, boots })
+    // Recovery may have taken minutes.
+    place.check();
+    Ok(Opened { journal, votes, place, files, resumed, known, losses, boots })
 }
 
 struct Validator {
@@ -242,6 +247,8 @@ struct Validator {
     knobs: Knobs,
     /// For the gateway of this process; the network keeps it alive.
     reception: Weak<Reception>,
+    /// Where its files are.
+    place: Arc<Place>,
 }
 
 impl Validator {
@@ -250,7 +257,7 @@ impl Validator {
         let certificates = Certificates::new(genesis).context("the genesis has an invalid key")?;
         let peer_sockets = net::bind(config.listen_peers.addresses()).context("the port for validators")?;
         let client_sockets = net::bind(config.listen_clients.addresses()).context("the port for clients")?;
-        let Opened { journal, votes, files, resumed, known, losses, boots } =
+        let Opened { journal, votes, place, files, resumed, known, losses, boots } =
             open(config, orders, &certificates, left.as_ref())?;
         Forgery::look(&config.data)?;
         let mut devices = Record::open(&config.data)?;
@@ -451,6 +458,7 @@ impl Validator {
             reader_threads,
             knobs,
             reception: for_neighbour,
+            place,
         })
     }
 
