@@ -10,7 +10,7 @@ use std::future::Future;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// A value, and when it was made.
+/// A value, and when its making began: what happened after that may be missing in it.
 #[derive(Debug)]
 pub struct Latest<T>(Mutex<Option<(Instant, T)>>);
 
@@ -21,17 +21,27 @@ impl<T> Default for Latest<T> {
 }
 
 impl<T: Clone> Latest<T> {
-    /// The value, made at `since` or later; else `make` makes it. Its age counts from when it was made, so that those
-    /// who have waited for a slow node do not all ask it again.
+    /// The value, if its making began at `since` or later; else `make` makes it.
     pub async fn since(&self, since: Instant, make: impl Future<Output = T>) -> T {
+        self.stamped(since, None, make).await
+    }
+
+    /// The value made from what was there at `moment` or later; else `make` makes it from what was there then, which a
+    /// newer moment does not change any more.
+    pub async fn of_moment(&self, moment: Instant, make: impl Future<Output = T>) -> T {
+        self.stamped(moment, Some(moment), make).await
+    }
+
+    async fn stamped(&self, since: Instant, stamp: Option<Instant>, make: impl Future<Output = T>) -> T {
         let mut latest = self.0.lock().await;
         if let Some((made, value)) = &*latest
             && *made >= since
         {
             return value.clone();
         }
+        let begun = stamp.unwrap_or_else(Instant::now);
         let value = make.await;
-        *latest = Some((Instant::now(), value.clone()));
+        *latest = Some((begun, value.clone()));
         value
     }
 
@@ -67,10 +77,26 @@ mod tests {
             assert!(latest.is_older(begun));
             assert_eq!(join_all((0..50).map(|_| get(begun))).await, [1; 50]);
             assert!(!latest.is_older(begun));
-            // Three seconds went by while it was made, and it is new nevertheless.
-            assert_eq!(get(Instant::now() - Duration::from_secs(1)).await, 1);
-            sleep(Duration::from_secs(2)).await;
+            // It took three seconds to make, so it says nothing of the last second.
             assert_eq!(get(Instant::now() - Duration::from_secs(1)).await, 2);
+            assert_eq!(get(Instant::now() - Duration::from_secs(3)).await, 2);
+            sleep(Duration::from_secs(2)).await;
+            assert_eq!(get(Instant::now() - Duration::from_secs(1)).await, 3);
+        });
+    }
+
+    #[test]
+    fn what_is_made_from_a_moment_is_of_that_moment_however_late_it_is_made() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (latest, first) = (Latest::default(), Instant::now());
+            sleep(Duration::from_secs(1)).await;
+            let second = Instant::now();
+            // The second moment is there, and somebody still makes a page from the first one.
+            assert_eq!(latest.of_moment(first, async { 1 }).await, 1);
+            assert_eq!(latest.of_moment(first, async { 7 }).await, 1);
+            assert_eq!(latest.of_moment(second, async { 2 }).await, 2);
         });
     }
 }

@@ -1,7 +1,7 @@
 //! Pages that follow the node, made once a second for all visitors.
 //!
 //! ```text
-//! path and language ── made since the node's newest moment? ─▶ as it is
+//! path and language ── made from the node's newest moment? ─▶ as it is
 //!                   └─ no ─▶ one visitor has it made, the others wait for it
 //! ```
 //!
@@ -33,7 +33,7 @@ pub(super) type Key = (&'static str, String);
 pub(super) struct Kept(Mutex<BTreeMap<Key, Arc<Latest<Made>>>>);
 
 impl Kept {
-    /// The page under a key, made since the node's moment `since`.
+    /// The page under a key, made from the node's moment `since` or a newer one.
     pub(super) async fn page(
         &self,
         key: Key,
@@ -42,7 +42,7 @@ impl Kept {
     ) -> Made {
         let make = async { make.await.map(Arc::new) };
         match self.place(key, since) {
-            Some(place) => place.since(since, make).await,
+            Some(place) => place.of_moment(since, make).await,
             None => make.await,
         }
     }
