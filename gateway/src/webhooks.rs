@@ -6,8 +6,8 @@
 //!
 //! Invariants: an event is posted at least once and in order, as long as an address is not away for longer than
 //! [`QUEUE_MAX`] events last; of more, the oldest are dropped, and the next event says how many. After a start every
-//! alarm that there is counts as raised. An event that an address refuses (4xx, but for 408 and 429) is given up, so
-//! that it does not keep the others waiting. Over TLS the authorities count that the system trusts (`SSL_CERT_FILE`
+//! alarm that there is counts as raised. An event that an address still refuses (4xx, but for 408 and 429) after
+//! [`REFUSED_MAX`] is given up, so that it does not keep the later ones waiting. Each address waits for itself. Over TLS the authorities count that the system trusts (`SSL_CERT_FILE`
 //! names others).
 
 use std::collections::{BTreeMap, VecDeque};
@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
@@ -47,6 +47,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const RETRY_MIN: Duration = Duration::from_millis(500);
 /// …up to this.
 const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// How long an event is tried again that an address refuses: so long it may take to set up a receiver anew, which refuses
+/// what it does not know yet.
+const REFUSED_MAX: Duration = Duration::from_secs(300);
 
 /// An address that is posted to: `http://` or `https://`, a host and a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +139,7 @@ pub async fn run(gateway: Arc<Gateway>, hooks: Vec<Webhook>) {
         .map(|hook| {
             let (sender, queue) = mpsc::unbounded_channel();
             let given_up = gateway.meters.webhooks_given_up.clone();
-            tokio::spawn(deliver(hook, queue, (tls.clone(), given_up)));
+            tokio::spawn(deliver(hook, queue, (tls.clone(), given_up), REFUSED_MAX));
             sender
         })
         .collect();
@@ -192,12 +196,15 @@ fn connector(roots: RootCertStore) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
-/// Posts what waits for one address, in order.
+/// Posts what waits for one address, in order; what it refuses, for so long.
 async fn deliver(
     hook: Webhook,
     mut queue: mpsc::UnboundedReceiver<Value>,
     (tls, given_up): (Option<TlsConnector>, Counter),
+    refused_max: Duration,
 ) {
+    // Since when the event at the front is refused.
+    let mut refused: Option<Instant> = None;
     let (mut waiting, mut dropped, mut retry) = (VecDeque::new(), 0_u64, RETRY_MIN);
     let mut said = false;
     loop {
@@ -210,6 +217,7 @@ async fn deliver(
             if waiting.len() > QUEUE_MAX {
                 waiting.pop_front();
                 dropped += 1;
+                refused = None;
             }
         }
         let Some(event) = waiting.front() else { continue };
@@ -220,15 +228,18 @@ async fn deliver(
         match post(&hook, &event, tls.as_ref()).await {
             Ok(()) => {
                 waiting.pop_front();
-                (dropped, retry, said) = (0, RETRY_MIN, false);
+                (dropped, retry, said, refused) = (0, RETRY_MIN, false, None);
             }
-            Err(NotTaken::Never(error)) => {
+            Err(NotTaken::Refused(error))
+                if refused.get_or_insert_with(Instant::now).elapsed() >= refused_max =>
+            {
                 tracing::warn!(%hook, "an alarm cannot be posted, and is given up: {error}");
                 given_up.inc();
                 waiting.pop_front();
-                (dropped, retry, said) = (0, RETRY_MIN, false);
+                // Nobody has read how many were dropped, so the next event says it.
+                (retry, said, refused) = (RETRY_MIN, false, None);
             }
-            Err(NotTaken::Yet(error)) => {
+            Err(NotTaken::Yet(error) | NotTaken::Refused(error)) => {
                 if !said {
                     tracing::warn!(%hook, "an alarm cannot be posted, and is tried again: {error}");
                 }
@@ -245,8 +256,8 @@ async fn deliver(
 enum NotTaken {
     /// It may be taken later.
     Yet(String),
-    /// The address refuses it, and would again.
-    Never(String),
+    /// The address refuses it: because of what it says, or because the address is not as it should be.
+    Refused(String),
 }
 
 /// Posts one event.
@@ -292,7 +303,7 @@ async fn send(
         status if [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status) => {
             Err(yet(format!("it answers {status}")))
         }
-        status if status.is_client_error() => Err(NotTaken::Never(format!("it answers {status}"))),
+        status if status.is_client_error() => Err(NotTaken::Refused(format!("it answers {status}"))),
         status => Err(yet(format!("it answers {status}"))),
     }
 }
@@ -387,6 +398,52 @@ mod tests {
         assert_ne!(one, other);
     }
 
+    /// Answers one event, and says what was posted.
+    async fn answer(listener: &TcpListener, status: &str) -> String {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"}") {
+            request.push(stream.read_u8().await.unwrap());
+        }
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        String::from_utf8(request).unwrap()
+    }
+
+    #[test]
+    fn what_is_refused_is_posted_again_for_a_while() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let hook: Webhook = format!("http://{}/hook", listener.local_addr().unwrap()).parse().unwrap();
+            let (sender, queue) = mpsc::unbounded_channel();
+            let given_up = Counter::default();
+            tokio::spawn(deliver(hook, queue, (None, given_up.clone()), REFUSED_MAX));
+            (1..=2).for_each(|number| sender.send(json!({ "number": number })).unwrap());
+            for (status, number) in [("404 Not yet", 1), ("401 Not yet", 1), ("200 OK", 1), ("200 OK", 2)] {
+                let request = answer(&listener, status).await;
+                assert!(request.ends_with(&format!("{{\"number\":{number}}}")), "{request}");
+            }
+            assert_eq!(given_up.get(), 0);
+        });
+    }
+
+    #[test]
+    fn how_many_were_dropped_is_said_until_an_event_that_says_it_is_taken() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let hook: Webhook = format!("http://{}/hook", listener.local_addr().unwrap()).parse().unwrap();
+            let (sender, queue) = mpsc::unbounded_channel();
+            (0..QUEUE_MAX + 3).for_each(|number| sender.send(json!({ "number": number })).unwrap());
+            tokio::spawn(deliver(hook, queue, (None, Counter::default()), Duration::ZERO));
+            for (status, says) in [("400 No", true), ("200 OK", true), ("200 OK", false)] {
+                let request = answer(&listener, status).await;
+                assert_eq!(request.contains("\"dropped\":3"), says, "{request}");
+            }
+        });
+    }
+
     /// An address that fails first gets every event, in order, and each at least once.
     #[test]
     fn what_is_not_taken_is_posted_again() {
@@ -396,9 +453,9 @@ mod tests {
             let hook: Webhook = format!("http://{}/hook", listener.local_addr().unwrap()).parse().unwrap();
             let (sender, queue) = mpsc::unbounded_channel();
             let given_up = Counter::default();
-            tokio::spawn(deliver(hook, queue, (None, given_up.clone())));
+            tokio::spawn(deliver(hook, queue, (None, given_up.clone()), Duration::ZERO));
             (1..=4).for_each(|number| sender.send(json!({ "number": number })).unwrap());
-            // The second one is refused for good, and keeps nobody waiting; the third is to come again.
+            // The second one is refused for too long, and keeps nobody waiting; the third is to come again.
             let answers = [
                 ("503 No", 1),
                 ("200 OK", 1),
@@ -409,16 +466,9 @@ mod tests {
                 ("410 Gone", 4),
             ];
             for (status, number) in answers {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let mut request = Vec::new();
-                while !request.ends_with(b"}") {
-                    request.push(stream.read_u8().await.unwrap());
-                }
-                let request = String::from_utf8(request).unwrap();
+                let request = answer(&listener, status).await;
                 assert!(request.starts_with("POST /hook HTTP/1.1\r\n"), "{request}");
                 assert!(request.ends_with(&format!("{{\"number\":{number}}}")), "{request}");
-                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
-                stream.write_all(answer.as_bytes()).await.unwrap();
             }
             while given_up.get() < 2 {
                 tokio::task::yield_now().await;
