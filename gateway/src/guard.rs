@@ -310,6 +310,10 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
     }
 }
 
+/// For how long a browser calls a name over TLS alone: a day. It does so at all ports of the name, also at those of
+/// other programs, so a mistake must end soon.
+const KEEPS_TLS: &str = "max-age=86400";
+
 /// What a browser asks before a page of another origin calls.
 fn preflight(origin: Option<HeaderValue>, keeps_tls: bool) -> Response<Body> {
     let mut response = Response::new(Body::empty());
@@ -324,7 +328,7 @@ fn preflight(origin: Option<HeaderValue>, keeps_tls: bool) -> Response<Body> {
 fn decorated(mut response: Response<Body>, origin: Option<HeaderValue>, keeps_tls: bool) -> Response<Body> {
     let headers = response.headers_mut();
     if keeps_tls {
-        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(KEEPS_TLS));
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
@@ -459,7 +463,9 @@ mod tests {
                 let request = axum::http::Request::get("/good").header("host", host);
                 let answer = hyper::service::Service::call(&service, request.body(Body::empty()).unwrap());
                 let headers = answer.await.unwrap().headers().clone();
-                assert_eq!(headers.contains_key(STRICT_TRANSPORT_SECURITY), is_told, "{host}");
+                let told = headers.get(STRICT_TRANSPORT_SECURITY).map(|of| of.to_str().unwrap());
+                // For a day: it counts for all ports of the name, and so for other programs.
+                assert_eq!(told, is_told.then_some("max-age=86400"), "{host}");
             }
         });
     }

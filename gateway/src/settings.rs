@@ -187,8 +187,8 @@ pub enum DoorsError {
     AnonymousAdmin,
     /// Everybody could do this.
     #[error(
-        "the gateway is to listen on {0}, which other machines reach, and callers without a token may {1}: let them do \
-         nothing, or listen on 127.0.0.1"
+        "the gateway is to listen on {0}, which other machines reach, and callers without a token may {1}: write \
+         `anonymous = []` (`--anonymous none`), or listen on 127.0.0.1"
     )]
     Anonymous(SocketAddr, Scopes),
 }
@@ -253,6 +253,8 @@ mod tests {
         doors.clients = None;
         doors.tokens = Some("tokens.toml".into());
         assert_eq!(doors.check(), Err(DoorsError::Anonymous(beyond, doors.anonymous)));
+        let words = doors.check().unwrap_err().to_string();
+        assert!(words.contains("anonymous = []"), "it says what to write: {words}");
         doors.anonymous = Scopes::default();
         assert_eq!(doors.check(), Ok(()));
         doors.anonymous = [Scope::Admin].into_iter().collect();
