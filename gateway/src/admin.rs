@@ -10,6 +10,7 @@
 //! - nothing here signs, and nothing here is reached through the other doors, whatever their tokens allow;
 //! - a change is in the audit log before it is made, and what came of it before it is answered: where that log cannot
 //!   be written, nothing is changed;
+//! - changes have a log of their own: reads are in another one, and of refused calls so many that nobody fills it;
 //! - no page of a browser gets an answer: a request with an `Origin` is refused, and no cookie is looked at.
 
 use std::path::PathBuf;
@@ -40,8 +41,10 @@ use crate::settings::AdminDoors;
 use crate::tokens::{Bearer, PREFIX, Scope, TokenError, TokenFile, Tokens};
 
 mod audit;
+mod refusals;
 
 use audit::{Audit, Line};
+use refusals::Refusals;
 
 /// Calls that are worked on at a time.
 const CALLS_MAX: usize = 16;
@@ -183,8 +186,12 @@ pub struct Admin {
     /// Whether others than this machine can call: each of them shows a certificate.
     is_beyond: bool,
     hosts: Vec<String>,
+    /// What was changed.
     audit: Audit,
-    calls: Semaphore,
+    /// What was read and refused.
+    reads: Audit,
+    refusals: Refusals,
+    calls: Arc<Semaphore>,
     tries: Offenders,
     meters: Meters,
     started: Instant,
@@ -222,8 +229,10 @@ impl Admin {
         steward: Arc<dyn Steward>,
         meters: Meters,
     ) -> Result<Arc<Self>, AdminError> {
-        let file = doors.audit.clone();
-        let audit = Audit::open(&file).map_err(|source| AdminError::Audit { file, source })?;
+        let log = |file: PathBuf| Audit::open(&file).map_err(|source| AdminError::Audit { file, source });
+        let mut reads = doors.audit.clone().into_os_string();
+        reads.push(".reads");
+        let (audit, reads) = (log(doors.audit.clone())?, log(reads.into())?);
         let own = doors.listen.iter().map(|address| address.ip()).filter(|ip| !ip.is_unspecified());
         let own = own.map(|ip| if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() });
         let hosts =
@@ -236,7 +245,9 @@ impl Admin {
             is_beyond: doors.is_beyond().is_some(),
             hosts: hosts.collect(),
             audit,
-            calls: Semaphore::new(CALLS_MAX),
+            reads,
+            refusals: Refusals::default(),
+            calls: Arc::new(Semaphore::new(CALLS_MAX)),
             tries: Offenders::new(TOKENS),
             meters,
             started: Instant::now(),
@@ -259,9 +270,7 @@ impl Admin {
             TokenError::Unknown { .. } => Denied::NotFound(format!("there is no token {name:?}")),
             other => Denied::Failed(other.to_string()),
         };
-        let mut file = TokenFile::load(&self.token_file).map_err(failed)?;
-        file.revoke(&self.token_file, name).map_err(failed)?;
-        file.save(&self.token_file).map_err(failed)?;
+        TokenFile::change(&self.token_file, |file| file.revoke(&self.token_file, name)).map_err(failed)?;
         Ok(json!({ "revoked": name }))
     }
 
@@ -284,22 +293,24 @@ impl Admin {
         match bearer_of(request.headers()) {
             None => holder,
             Some(token) => {
-                let from = caller("address", &peer.address.ip().to_canonical().to_string());
-                if let Some(seconds) = self.tries.holds_off(from, Instant::now()) {
-                    let words = format!("too many tokens were wrong: try again in {seconds} seconds");
-                    return Err(Failure::new(failure::TOO_MANY, words).after(seconds));
-                }
                 let hash =
                     token.filter(|token| token.starts_with(PREFIX)).map(|token| sha256(token.as_bytes()));
                 let found = hash.and_then(|hash| {
                     self.known.find_hash(&hash, self.started.elapsed(), clock::unix_seconds())
                 });
+                // Wrong ones alone are held off: other programs share an address with the operator.
                 let bearer = found.ok_or_else(|| {
+                    let from = caller("address", &peer.address.ip().to_canonical().to_string());
+                    if let Some(seconds) = self.tries.holds_off(from, Instant::now()) {
+                        let words = format!("too many tokens were wrong: try again in {seconds} seconds");
+                        return Failure::new(failure::TOO_MANY, words).after(seconds);
+                    }
                     self.tries.note(from, Instant::now());
                     tracing::warn!(from = %peer.address, "administration was called with a token that is not good");
                     unknown("the token is unknown, revoked or expired: get another one")
                 })?;
-                Ok(Who { words: format!("token {}", bearer.name), bearer })
+                let beside = holder.map_or_else(|_| String::new(), |of| format!(" with {}", of.words));
+                Ok(Who { words: format!("token {}{beside}", bearer.name), bearer })
             }
         }
     }
@@ -330,27 +341,43 @@ impl Admin {
         Ok(Who { words: format!("certificate {}", bearer.name), bearer })
     }
 
+    /// Who may administer and sends a request; else what is known of who sends it, and why it is refused.
+    fn permit(&self, request: &Request, peer: &Peer) -> Result<Who, (String, Failure)> {
+        let who = self.admit(request, peer).map_err(|failure| ("unknown".to_owned(), failure))?;
+        if who.bearer.scopes.has(Scope::Admin) {
+            return Ok(who);
+        }
+        let words = format!("this needs the scope admin, and the {} allows {}", who.words, who.bearer.scopes);
+        Err((who.words, Failure::new(failure::FORBIDDEN, words)))
+    }
+
+    /// Writes down who was refused which call. It is refused also where that cannot be written.
+    fn note(&self, call: &str, (who, from): (&str, &str), (failure, left_out): (&Failure, u64)) {
+        let (what, unix, why) = (&Value::Null, clock::unix_seconds(), Some(failure.message.as_str()));
+        let written = call_id().map_err(|failure| failure.message).and_then(|id| {
+            let line = Line { call_id: &id, unix, who, from, call, what, outcome: "refused", why, left_out };
+            self.reads.append(line).map_err(|error| error.to_string())
+        });
+        if let Err(error) = written {
+            tracing::error!("a refused call cannot be written to the audit log of administration: {error}");
+        }
+    }
+
     /// Does a call, with what it leaves in the audit log.
     fn work(&self, call: &Call, (who, from): (&Who, &str), told: Value) -> Result<Value, Failure> {
-        let id = chance().map(|id| id[..16].to_owned());
-        let id =
-            id.map_err(|error| Failure::new(failure::INTERNAL, format!("there is no randomness: {error}")))?;
+        let id = call_id()?;
+        let log = if call.changes { &self.audit } else { &self.reads };
         let what = told.clone();
         let write = |outcome: &str, why: Option<&str>| {
             let (unix, who, what) = (clock::unix_seconds(), who.words.as_str(), &what);
-            let line = Line { call_id: &id, unix, who, from, call: call.name, what, outcome, why };
-            self.audit.append(line).map_err(|error| {
+            let line =
+                Line { call_id: &id, unix, who, from, call: call.name, what, outcome, why, left_out: 0 };
+            log.append(line).map_err(|error| {
                 tracing::error!("the audit log of administration cannot be written: {error}");
                 Failure::unavailable("the audit log cannot be written; the log of the validator says why")
                     .after(10)
             })
         };
-        if !who.bearer.scopes.has(Scope::Admin) {
-            let words =
-                format!("this needs the scope admin, and the {} allows {}", who.words, who.bearer.scopes);
-            write("refused", Some(&words))?;
-            return Err(Failure::new(failure::FORBIDDEN, words));
-        }
         if call.changes {
             write("begun", None)?;
         }
@@ -380,6 +407,12 @@ impl Admin {
     }
 }
 
+/// What ties the lines of a call together.
+fn call_id() -> Result<String, Failure> {
+    let id = chance().map(|id| id[..16].to_owned());
+    id.map_err(|error| Failure::new(failure::INTERNAL, format!("there is no randomness: {error}")))
+}
+
 async fn answer(State(admin): State<Arc<Admin>>, request: Request) -> Response<Body> {
     let answered = answered(&admin, request).await;
     let mut response = answered.unwrap_or_else(|failure| {
@@ -392,10 +425,31 @@ async fn answer(State(admin): State<Arc<Admin>>, request: Request) -> Response<B
 
 async fn answered(admin: &Arc<Admin>, request: Request) -> Result<Response<Body>, Failure> {
     let full = || Failure::unavailable("too many calls are being worked on; ask again later");
-    let _room = admin.calls.try_acquire().map_err(|_| full())?;
+    let room = admin.calls.clone().try_acquire_owned().map_err(|_| full())?;
     let peer: Peer = request.extensions().get().cloned().expect("every connection has it");
-    let who = admin.admit(&request, &peer)?;
-    let call = find(request.method(), request.uri().path())?;
+    let call = find(request.method(), request.uri().path());
+    let (admin, from) = (admin.clone(), peer.address.to_string());
+    let defect =
+        |_| Failure::new(failure::INTERNAL, "administration has met a defect of its own; please report it");
+    // Before the body: whoever may not administer does not take room from those who may.
+    let who = match admin.permit(&request, &peer) {
+        Ok(who) => who,
+        Err((who, failure)) => {
+            let key = match who.as_str() {
+                "unknown" => caller("address", &peer.address.ip().to_canonical().to_string()),
+                known => caller("who", known),
+            };
+            let Some(left_out) = admin.refusals.has_room(key, Instant::now()) else { return Err(failure) };
+            let name = call.map_or("unknown", |call| call.name);
+            let note = move || {
+                let _room = room;
+                admin.note(name, (&who, &from), (&failure, left_out));
+                failure
+            };
+            return Err(tokio::task::spawn_blocking(note).await.unwrap_or_else(defect));
+        }
+    };
+    let call = call?;
     let (parts, body) = request.into_parts();
     let told = if call.changes {
         media_type(&parts.headers, &[JSON])?;
@@ -410,11 +464,12 @@ async fn answered(admin: &Arc<Admin>, request: Request) -> Result<Response<Body>
     } else {
         Value::Null
     };
-    let (admin, from) = (admin.clone(), peer.address.to_string());
-    let worked = tokio::task::spawn_blocking(move || admin.work(call, (&who, &from), told)).await;
-    let defect =
-        |_| Failure::new(failure::INTERNAL, "administration has met a defect of its own; please report it");
-    let value = worked.map_err(defect)??;
+    // Work goes on when its caller is gone, so the room is its own.
+    let work = move || {
+        let _room = room;
+        admin.work(call, (&who, &from), told)
+    };
+    let value = tokio::task::spawn_blocking(work).await.map_err(defect)??;
     let mut response = Response::new(Body::from(value.to_string()));
     *response.status_mut() = StatusCode::OK;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));

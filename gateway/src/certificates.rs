@@ -29,7 +29,7 @@ use tokio_rustls::rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
 };
 
-use crate::followed::{Followed, private_text};
+use crate::followed::Followed;
 use crate::tokens::{Bearer, Scope, TokenError};
 
 /// The only version of the file so far.
@@ -37,7 +37,9 @@ const VERSION: u32 = 1;
 /// What the file is called in messages.
 const WHAT: &str = "a file of client certificates";
 /// The year 10,000: no certificate says more.
-const AFTER_ALL: Duration = Duration::from_secs(253_402_300_800);
+const AFTER_ALL: u64 = 253_402_300_800;
+/// Certificates of one chain whose ends are looked for.
+const CHAIN_MAX: usize = 16;
 
 /// Where the authority of client certificates is, in PEM, and what each key may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +55,7 @@ pub struct ClientFiles {
 pub struct Certificate {
     /// SHA-256 of its public key (its SubjectPublicKeyInfo in DER).
     pub key: [u8; 32],
-    /// When it ends, in seconds since the Unix epoch.
+    /// When it ends, or the first one of those that vouch for it, in seconds since the Unix epoch.
     pub until: u64,
 }
 
@@ -93,6 +95,24 @@ impl Authority {
         })
     }
 
+    /// The last second at which a chain is good: each verdict that it has ended names an earlier one, until none does.
+    fn until(&self, certificate: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Option<u64> {
+        let mut until = AFTER_ALL;
+        for _ in 0..CHAIN_MAX {
+            let then = UnixTime::since_unix_epoch(Duration::from_secs(until));
+            match self.inner.verify_client_cert(certificate, others, then) {
+                Ok(_) => return Some(until),
+                Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }))
+                    if not_after.as_secs() < until =>
+                {
+                    until = not_after.as_secs();
+                }
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
     /// What the chain of a connection is worth now.
     pub fn judge(&self, chain: Option<&[CertificateDer<'_>]>, now: UnixTime) -> Shown {
         let Some((certificate, others)) = chain.and_then(|chain| chain.split_first()) else {
@@ -101,17 +121,14 @@ impl Authority {
         let judged = self.inner.verify_client_cert(certificate, others, now);
         let key = ParsedCertificate::try_from(certificate).map(|of| sha256(&of.subject_public_key_info()));
         match (judged, key) {
-            (Ok(_), Ok(key)) => {
-                let after_all = UnixTime::since_unix_epoch(AFTER_ALL);
-                let until = match self.inner.verify_client_cert(certificate, others, after_all) {
-                    Err(Error::InvalidCertificate(CertificateError::ExpiredContext {
-                        not_after, ..
-                    })) => not_after.as_secs(),
-                    // It says that it never ends.
-                    _ => AFTER_ALL.as_secs(),
-                };
-                Shown::Good(Certificate { key, until })
-            }
+            (Ok(_), Ok(key)) => self.until(certificate, others).map_or_else(
+                || {
+                    Shown::Bad(
+                        "the end of the client certificate cannot be read: show another one".to_owned(),
+                    )
+                },
+                |until| Shown::Good(Certificate { key, until }),
+            ),
             (Err(error), _) | (_, Err(error)) => Shown::Bad(words(&error)),
         }
     }
@@ -204,10 +221,10 @@ struct ClientFile {
 
 type ByKey = BTreeMap<[u8; 32], Listed>;
 
-fn load(file: &Path) -> Result<ByKey, TokenError> {
+fn parse(file: &Path, text: Option<&str>) -> Result<ByKey, TokenError> {
     let wrong = |problem: String| TokenError::Content { file: file.to_owned(), what: WHAT, problem };
-    let Some(text) = private_text(file)? else { return Ok(ByKey::new()) };
-    let read: ClientFile = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let Some(text) = text else { return Ok(ByKey::new()) };
+    let read: ClientFile = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
     if read.millrace_clients != VERSION {
         let other = read.millrace_clients;
         return Err(wrong(format!("it has version {other}, and this program reads version {VERSION}")));
@@ -234,7 +251,7 @@ impl Clients {
     /// # Errors
     /// [`TokenError`]: it cannot be used.
     pub fn open(file: &Path) -> Result<Self, TokenError> {
-        Followed::open(file, load).map(Self)
+        Followed::open(file, parse).map(Self)
     }
 
     /// Who holds a certificate, if it has not ended and its key is in the file. `now` is a clock that only goes

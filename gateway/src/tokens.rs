@@ -5,8 +5,8 @@
 //! Authorization: Bearer mr_… ── SHA-256 ─▶ looked up in the file, which is read again when it has changed
 //! ```
 //!
-//! A token is looked up by its hash, so the time that this takes says nothing of a token that is not in the file. A
-//! file that others can read, or that cannot be read, lets nobody in.
+//! A token is looked up by its hash, so the time that this takes says nothing of a token that is not in the file. While
+//! others can read the file, or it cannot be read, every token is refused.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +15,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kernels::sha2::sha256;
@@ -178,39 +179,77 @@ pub enum TokenError {
     },
 }
 
+fn beside(file: &Path, what: &str) -> PathBuf {
+    let mut name = file.to_owned().into_os_string();
+    name.push(format!(".{what}"));
+    PathBuf::from(name)
+}
+
+/// Makes it durable that a file is in its directory under its name.
+pub(crate) fn sync_directory(file: &Path) -> io::Result<()> {
+    let directory = file.parent().filter(|of| !of.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(directory)?.sync_all()
+}
+
 impl TokenFile {
     /// Reads a file; one that is not there has no tokens.
     ///
     /// # Errors
     /// [`TokenError`]: it cannot be read, others can read it, or it is something else.
     pub fn load(file: &Path) -> Result<Self, TokenError> {
+        Self::parse(file, private_text(file)?.as_deref())
+    }
+
+    fn parse(file: &Path, text: Option<&str>) -> Result<Self, TokenError> {
         let wrong = |problem: String| TokenError::Content { file: file.to_owned(), what: WHAT, problem };
-        let Some(text) = private_text(file)? else {
+        let Some(text) = text else {
             return Ok(Self { millrace_tokens: VERSION, tokens: Vec::new() });
         };
-        let read: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let read: Self = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         match read.millrace_tokens {
             VERSION => Ok(read),
             other => Err(wrong(format!("it has version {other}, and this program reads version {VERSION}"))),
         }
     }
 
-    /// Writes the file: the old one is there, or this one.
+    /// Reads the file, changes it and writes it. Nobody else changes it meanwhile, in this process or in another one: a
+    /// revocation must not be undone by somebody who has read the file before it.
     ///
     /// # Errors
-    /// [`TokenError::Io`].
-    pub fn save(&self, file: &Path) -> Result<(), TokenError> {
+    /// [`TokenError`]: it cannot be read or written, or what `change` says; then it is as it was.
+    pub fn change<R>(
+        file: &Path,
+        change: impl FnOnce(&mut Self) -> Result<R, TokenError>,
+    ) -> Result<R, TokenError> {
+        // On file systems over the network a lock belongs to a process, so this one needs one of its own.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _ours = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let io = |source| TokenError::Io { file: file.to_owned(), source };
+        // A file beside it: the file itself is replaced.
+        let mut options = fs::OpenOptions::new();
+        let lock = options.write(true).create(true).truncate(false).mode(0o600).open(beside(file, "lock"));
+        let lock = lock.map_err(io)?;
+        lock.lock().map_err(io)?;
+        let mut read = Self::load(file)?;
+        let made = change(&mut read)?;
+        read.save(file).map_err(io)?;
+        Ok(made)
+    }
+
+    /// Writes the file: the old one is there, or this one.
+    fn save(&self, file: &Path) -> io::Result<()> {
         let text = toml::to_string(self).expect("text, numbers and lists have a TOML form");
-        let new = file.with_extension("new");
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
-            _ => {}
+        let mut name = [0; 8];
+        getrandom::fill(&mut name).map_err(|error| io::Error::other(error.to_string()))?;
+        let new = beside(file, &format!("{}.new", hex::encode(name)));
+        let mut opened = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        let written = io::Write::write_all(&mut opened, text.as_bytes()).and_then(|()| opened.sync_all());
+        if let Err(error) = written.and_then(|()| fs::rename(&new, file)) {
+            // What went wrong is said; a file that is left behind harms nobody.
+            let _ = fs::remove_file(&new);
+            return Err(error);
         }
-        let mut opened =
-            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(io)?;
-        io::Write::write_all(&mut opened, text.as_bytes()).and_then(|()| opened.sync_all()).map_err(io)?;
-        fs::rename(&new, file).map_err(io)
+        sync_directory(file)
     }
 
     /// Adds a token and says what it is: nothing else ever does.
@@ -267,11 +306,11 @@ pub struct Bearer {
 #[derive(Debug)]
 pub struct Tokens(Followed<BTreeMap<[u8; 32], Bearer>>);
 
-fn by_hash(file: &Path) -> Result<BTreeMap<[u8; 32], Bearer>, TokenError> {
+fn by_hash(file: &Path, text: Option<&str>) -> Result<BTreeMap<[u8; 32], Bearer>, TokenError> {
     let bearer = |Listed { name, hash, scopes, expires }| {
         (hash, Bearer { name, scopes: scopes.into_iter().collect(), expires })
     };
-    Ok(TokenFile::load(file)?.tokens.into_iter().map(bearer).collect())
+    Ok(TokenFile::parse(file, text)?.tokens.into_iter().map(bearer).collect())
 }
 
 impl Tokens {

@@ -179,10 +179,9 @@ pub fn token(command: &TokenCommand) -> Result<bool> {
     let now = Clock::start().moment().unix_ms / 1_000;
     match command {
         TokenCommand::New(args) => {
-            let mut file = TokenFile::load(&args.file)?;
             let expires = now + u64::from(args.days) * 86_400;
-            let token = file.add(&args.file, &args.name, &args.scope, expires)?;
-            file.save(&args.file)?;
+            let token =
+                TokenFile::change(&args.file, |file| file.add(&args.file, &args.name, &args.scope, expires))?;
             if args.json {
                 return print_json(&json!({ "name": args.name, "token": token, "expires": expires }));
             }
@@ -194,9 +193,7 @@ pub fn token(command: &TokenCommand) -> Result<bool> {
         }
         TokenCommand::List(args) => list(&args.file, now, args.json)?,
         TokenCommand::Revoke(args) => {
-            let mut file = TokenFile::load(&args.file)?;
-            file.revoke(&args.file, &args.name)?;
-            file.save(&args.file)?;
+            TokenFile::change(&args.file, |file| file.revoke(&args.file, &args.name))?;
             println!("{:?} is revoked; a gateway that runs knows it within a second", args.name);
         }
     }

@@ -1,19 +1,23 @@
 //! The audit log of administration: a line of JSON for each thing that somebody asked for and for what came of it.
 //!
 //! ```text
-//! audit.log ── full ─▶ audit.log.1 ─▶ … ─▶ audit.log.KEPT ─▶ removed
+//! changes           ─▶ audit.log       ── full ─▶ audit.log.1 ─▶ … ─▶ audit.log.KEPT ─▶ removed
+//! reads and refusals ─▶ audit.log.reads ── full ─▶ audit.log.reads.1 ─▶ …
 //! ```
 //!
 //! Invariants: a line is on the disk before its call is answered, and before a change is made; the files are for their
-//! owner alone (mode 0600), and there are at most [`KEPT`] and one of [`FILE_BYTES_MAX`] each.
+//! owner alone (mode 0600), and of each kind there are at most [`KEPT`] and one of [`FILE_BYTES_MAX`] each. Only changes
+//! of those who may make them push out lines of older changes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
+
+use crate::tokens::sync_directory;
 
 /// Bytes after which a file is put aside.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -41,12 +45,14 @@ pub struct Line<'a> {
     pub from: &'a str,
     /// The name of the call.
     pub call: &'a str,
-    /// What it was told.
+    /// What it was told; null is not written.
     pub what: &'a Value,
     /// `begun`, `done` or `refused`.
     pub outcome: &'a str,
     /// Why, where it was refused.
     pub why: Option<&'a str>,
+    /// How many refusals before this line got none.
+    pub left_out: u64,
 }
 
 impl Audit {
@@ -60,7 +66,7 @@ impl Audit {
     }
 
     fn file(&self) -> io::Result<File> {
-        let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.file)?;
+        let opened = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.file)?;
         let mode = opened.metadata()?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             let words = format!("its mode is {mode:04o}, so others can read or change it: chmod 600 it");
@@ -74,23 +80,34 @@ impl Audit {
     /// # Errors
     /// What the system says; then the call must not be made.
     pub fn append(&self, line: Line<'_>) -> io::Result<()> {
-        let Line { call_id, unix, who, from, call, what, outcome, why } = line;
+        let Line { call_id, unix, who, from, call, what, outcome, why, left_out } = line;
         let mut said = json!({
-            "time": time_of(unix), "id": call_id, "who": who, "from": from, "call": call, "what": what,
-            "outcome": outcome,
+            "time": time_of(unix), "id": call_id, "who": who, "from": from, "call": call, "outcome": outcome,
         });
+        if !what.is_null() {
+            said["what"] = what.clone();
+        }
+        if left_out > 0 {
+            said["left_out"] = left_out.into();
+        }
         if let Some(why) = why {
             said["why"] = why.into();
         }
-        let text = format!("{said}\n");
+        let mut text = format!("{said}\n");
         let _one_at_a_time = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut file = self.file()?;
         if file.metadata()?.len() + text.len() as u64 > self.bytes_max {
             self.rotate()?;
             file = self.file()?;
         }
+        let length = file.metadata()?.len();
+        if ends_torn(&file, length)? {
+            text.insert(0, '\n');
+        }
         file.write_all(text.as_bytes())?;
-        file.sync_data()
+        file.sync_data()?;
+        // A new file, or one after a rotation, is there after a crash only once its directory is on the disk.
+        if length == 0 { sync_directory(&self.file) } else { Ok(()) }
     }
 
     fn rotate(&self) -> io::Result<()> {
@@ -107,6 +124,15 @@ impl Audit {
         }
         fs::rename(&self.file, aside(1))
     }
+}
+
+/// Whether the last line was not written to its end, as on a full disk.
+fn ends_torn(file: &File, length: u64) -> io::Result<bool> {
+    let mut last = [b'\n'];
+    if let Some(at) = length.checked_sub(1) {
+        file.read_exact_at(&mut last, at)?;
+    }
+    Ok(last != [b'\n'])
 }
 
 fn time_of(unix: u64) -> String {
@@ -131,6 +157,7 @@ mod tests {
             what: &WHAT,
             outcome: "refused",
             why: Some("a \"reason\"\nof two lines"),
+            left_out: 0,
         }
     }
 
@@ -153,6 +180,22 @@ mod tests {
         assert!(audit.append(line("3")).unwrap_err().to_string().contains("chmod 600"));
         assert!(Audit::open(&file).is_err());
         assert!(Audit::open(&directory.path().join("nowhere/audit.log")).is_err());
+    }
+
+    #[test]
+    fn a_line_that_was_not_written_to_its_end_spoils_no_other_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("audit.log");
+        let audit = Audit::open(&file).unwrap();
+        audit.append(line("1")).unwrap();
+        let mut torn = OpenOptions::new().append(true).open(&file).unwrap();
+        torn.write_all(b"{\"time\":\"20").unwrap();
+        audit.append(line("2")).unwrap();
+        audit.append(line("3")).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        let read = |line: &str| serde_json::from_str::<Value>(line).ok().map(|of| of["id"].clone());
+        let ids: Vec<_> = text.lines().map(read).collect();
+        assert_eq!(ids, [Some(json!("1")), None, Some(json!("2")), Some(json!("3"))], "{text}");
     }
 
     #[test]

@@ -2,6 +2,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Mutex;
+use std::task::{Context, Waker};
 
 use super::*;
 use crate::certificates::tests::share;
@@ -70,11 +71,12 @@ impl Rig {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("tokens.toml");
-        let mut tokens = TokenFile::load(&file).unwrap();
-        let admin = tokens.add(&file, "ops", &[Scope::Admin], 1 << 40).unwrap();
         let all = [Scope::Read, Scope::Submit, Scope::Metrics];
-        let other = tokens.add(&file, "shop", &all, 1 << 40).unwrap();
-        tokens.save(&file).unwrap();
+        let made = TokenFile::change(&file, |tokens| {
+            let admin = tokens.add(&file, "ops", &[Scope::Admin], 1 << 40)?;
+            Ok((admin, tokens.add(&file, "shop", &all, 1 << 40)?))
+        });
+        let (admin, other) = made.unwrap();
         Self { directory, steward: Arc::default(), admin, other }
     }
 
@@ -100,8 +102,18 @@ impl Rig {
         start(settings, host, share())
     }
 
+    /// The log of changes.
     pub(crate) fn audit(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.directory.path().join("audit.log")).unwrap();
+        self.lines("audit.log")
+    }
+
+    /// The log of reads and refusals.
+    pub(crate) fn reads(&self) -> Vec<Value> {
+        self.lines("audit.log.reads")
+    }
+
+    fn lines(&self, file: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.directory.path().join(file)).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
@@ -153,30 +165,34 @@ fn who_may_administer_does_and_each_call_is_in_the_audit_log() {
     ];
     assert_eq!(rig.steward.heard(), heard);
 
-    let lines = rig.audit();
-    assert!(lines.iter().all(|line| line["who"] == "token ops" && line["time"].is_string()), "{lines:?}");
-    let said: Vec<String> = lines
-        .iter()
-        .map(|line| format!("{} {}", line["call"].as_str().unwrap(), line["outcome"].as_str().unwrap()))
-        .collect();
+    let (lines, reads) = (rig.audit(), rig.reads());
+    assert!(
+        lines.iter().chain(&reads).all(|line| line["who"] == "token ops" && line["time"].is_string()),
+        "{lines:?}"
+    );
+    let said = |lines: &[Value]| -> Vec<String> {
+        let words = |line: &Value| {
+            format!("{} {}", line["call"].as_str().unwrap(), line["outcome"].as_str().unwrap())
+        };
+        lines.iter().map(words).collect()
+    };
+    assert_eq!(said(&reads), ["silences done", "log_level done", "tokens done"]);
+    assert!(reads.iter().all(|line| line.get("what").is_none()), "{reads:?}");
     let expected = [
-        "silences done",
         "silence begun",
         "silence done",
         "unsilence begun",
         "unsilence refused",
         "set_log_level begun",
         "set_log_level done",
-        "log_level done",
-        "tokens done",
         "revoke_token begun",
         "revoke_token done",
         "revoke_token begun",
         "revoke_token refused",
     ];
-    assert_eq!(said, expected);
-    assert_eq!((&lines[1]["what"], &lines[1]["id"]), (&silence, &lines[2]["id"]));
-    assert!(lines[4]["why"].as_str().unwrap().contains("not silenced"));
+    assert_eq!(said(&lines), expected);
+    assert_eq!((&lines[0]["what"], &lines[0]["id"]), (&silence, &lines[1]["id"]));
+    assert!(lines[3]["why"].as_str().unwrap().contains("not silenced"));
 }
 
 #[test]
@@ -193,7 +209,14 @@ fn nobody_else_administers_and_no_page_of_a_browser() {
     assert_eq!(get(&["Host: evil.example", &token]), 421);
     assert_eq!(get(&[host, &token, "Origin: http://localhost"]), 403);
     assert_eq!(get(&[host, &token]), 200);
-    assert_eq!(rig.audit()[0]["who"], "token shop", "who has a token and may not is noted");
+    let reads = rig.reads();
+    let of = |outcome: &str| reads.iter().filter(|line| line["outcome"] == outcome).count();
+    assert_eq!(
+        (of("refused") >= 1, of("done")),
+        (true, 1),
+        "who may not is noted, and not each time: {reads:?}"
+    );
+    assert_eq!((&reads[0]["who"], &reads[0]["call"]), (&json!("unknown"), &json!("tokens")));
     let ask = |request: &str, headers: &[&str], body: &str| {
         asked(to, request, &[&[host, token.as_str()], headers].concat(), body).0
     };
@@ -215,9 +238,74 @@ fn nobody_else_administers_and_no_page_of_a_browser() {
         403,
         "admin alone reads nothing"
     );
-    // Ten wrong tokens in a minute are enough.
+    // Ten wrong tokens in a minute are enough, and whoever has a good one does not suffer from them.
     let tries: Vec<u16> = (0..12).map(|_| get(&[host, "Authorization: Bearer mr_11"])).collect();
     assert!(tries.contains(&429) && !tries.contains(&200), "{tries:?}");
+    assert_eq!(get(&[host, &token]), 200, "from the same address");
+}
+
+/// A request as a connection from this machine brings it.
+fn request(token: &str, body: Body) -> Request {
+    let request = axum::http::Request::post("/v1/log-level");
+    let request = request.header("host", "localhost").header("authorization", format!("Bearer {token}"));
+    let mut request = request.header("content-type", "application/json").body(body).unwrap();
+    let peer = Peer { address: "127.0.0.1:9".parse().unwrap(), shown: Shown::Nothing };
+    request.extensions_mut().insert(peer);
+    request
+}
+
+/// A body that never comes.
+fn no_body() -> Body {
+    Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>())
+}
+
+#[test]
+fn who_may_not_administer_is_refused_before_the_body_and_leaves_one_short_line() {
+    let rig = Rig::new();
+    let doors = rig.doors("127.0.0.1:0");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let admin = Admin::open(&doors, rig.steward.clone(), Meters::new()).unwrap();
+        let body = json!({ "level": "x".repeat(3_000) }).to_string();
+        for number in 0..50 {
+            let body = if number == 0 { no_body() } else { Body::from(body.clone()) };
+            let refused = answered(&admin, request(&rig.other, body)).await.unwrap_err();
+            assert_eq!(refused.kind, failure::FORBIDDEN);
+        }
+    });
+    let reads = rig.reads();
+    assert_eq!(
+        (reads[0]["who"].clone(), reads[0]["outcome"].clone()),
+        (json!("token shop"), json!("refused"))
+    );
+    assert!(reads.len() <= 10 && reads.iter().all(|line| line.get("what").is_none()), "{reads:?}");
+    assert_eq!(rig.audit(), Vec::<Value>::new(), "no refusal pushes out what was changed");
+}
+
+#[test]
+fn work_keeps_its_room_when_its_caller_is_gone() {
+    let rig = Rig::new();
+    let doors = rig.doors("127.0.0.1:0");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let admin = Admin::open(&doors, rig.steward.clone(), Meters::new()).unwrap();
+        // Nobody does the work until this is let go of.
+        let held = rig.steward.0.lock().unwrap();
+        let body = Body::from(json!({ "level": "debug" }).to_string());
+        let mut call = Box::pin(answered(&admin, request(&rig.admin, body)));
+        while fs::read_to_string(&doors.audit).unwrap().is_empty() {
+            let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending(), "its work waits");
+            tokio::task::yield_now().await;
+        }
+        drop(call);
+        assert_eq!(admin.calls.available_permits(), CALLS_MAX - 1);
+        drop(held);
+        while admin.calls.available_permits() < CALLS_MAX {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(rig.steward.heard(), [Recorded::Level("debug".to_owned())]);
 }
 
 #[test]

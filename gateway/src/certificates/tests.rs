@@ -210,6 +210,28 @@ fn a_certificate_is_good_until_its_end_and_no_longer() {
     }
 }
 
+/// Who vouches for a certificate can end before it does.
+#[test]
+fn a_chain_is_good_until_the_first_of_it_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let (ours, file) = (Maker::new("ours"), directory.path().join("ca.crt"));
+    fs::write(&file, ours.pem()).unwrap();
+    let authority = Authority::open(&file, Arc::new(aws_lc_rs::default_provider())).unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "between");
+    (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2030, 12, 31));
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &ours.issuer).unwrap();
+    let between = Maker { issuer: Issuer::new(params, key), certificate };
+    let mut made = between.make("till", 2_090);
+    made.chain.push(between.certificate.der().clone());
+    let at = |unix| authority.judge(Some(&made.chain), UnixTime::since_unix_epoch(Duration::from_secs(unix)));
+    let Shown::Good(certificate) = at(1_800_000_000) else { panic!("it is good") };
+    assert_eq!(certificate.until / 86_400, 22_279, "the last day of 2030");
+    assert!(matches!(at(certificate.until + 1), Shown::Bad(words) if words.contains("has ended")));
+}
+
 #[test]
 fn a_file_of_clients_that_is_not_one_is_refused() {
     let directory = tempfile::tempdir().unwrap();
@@ -254,6 +276,12 @@ fn administration_from_elsewhere_takes_a_certificate_as_well() {
         assert!(found == status && body.contains(words), "{request}: {found}: {body}");
     }
     assert_eq!(rig.steward.heard(), [Recorded::Silences, Recorded::Silences]);
-    let who: Vec<_> = rig.audit().iter().map(|line| line["who"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(who, ["certificate till", "token ops", "certificate ops"]);
+    let reads = rig.reads();
+    let of = |outcome: &str| -> Vec<_> {
+        let of_it = reads.iter().filter(|line| line["outcome"] == outcome);
+        of_it.map(|line| line["who"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(of("done"), ["token ops with certificate till", "certificate ops"]);
+    assert_eq!(of("refused")[0], "unknown", "without a certificate; the next line comes a second later");
+    assert!(reads[0]["why"].as_str().unwrap().contains("no client certificate was shown"), "{reads:?}");
 }

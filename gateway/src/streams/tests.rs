@@ -19,9 +19,8 @@ impl Course for Silent {
 fn a_stream_ends_with_the_token_that_opened_it() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("tokens.toml");
-    let mut tokens = TokenFile::load(&file).unwrap();
-    let token = tokens.add(&file, "till", &[Scope::Read], 1 << 40).unwrap();
-    tokens.save(&file).unwrap();
+    let token =
+        TokenFile::change(&file, |tokens| tokens.add(&file, "till", &[Scope::Read], 1 << 40)).unwrap();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
@@ -42,8 +41,7 @@ fn a_stream_ends_with_the_token_that_opened_it() {
         let mut stream = Allowed { course: Silent, visitor, asked: Instant::now() };
         let goes_on = timeout(10 * ALLOWED_EVERY, stream.step(&gateway)).await;
         assert!(goes_on.is_err(), "its token is good");
-        tokens.revoke(&file, "till").unwrap();
-        tokens.save(&file).unwrap();
+        TokenFile::change(&file, |tokens| tokens.revoke(&file, "till")).unwrap();
         let ended = timeout(3 * ALLOWED_EVERY, stream.step(&gateway)).await.expect("it ends");
         assert!(ended.is_err_and(|failure| failure.kind == failure::UNAUTHORIZED));
     });

@@ -66,6 +66,42 @@ fn the_file_has_no_token_and_is_for_its_owner_alone() {
 }
 
 #[test]
+fn of_many_changes_at_once_none_is_lost() {
+    let (directory, path) = place();
+    let names: Vec<String> = (0..16).map(|number| format!("till-{number}")).collect();
+    let at_once = |change: fn(&mut TokenFile, &Path, &str) -> Result<(), TokenError>| {
+        std::thread::scope(|scope| {
+            for name in &names {
+                let path = &path;
+                scope.spawn(move || TokenFile::change(path, |file| change(file, path, name)).unwrap());
+            }
+        });
+    };
+    at_once(|file, path, name| file.add(path, name, &[Scope::Read], NOW).map(drop));
+    assert_eq!(TokenFile::load(&path).unwrap().tokens.len(), names.len());
+    at_once(|file, path, name| file.revoke(path, name));
+    assert_eq!(TokenFile::load(&path).unwrap().tokens, []);
+    // Whoever holds the lock, such as `millrace token`, is waited for.
+    let held = fs::File::open(beside(&path, "lock")).unwrap();
+    held.lock().unwrap();
+    let waiting = std::thread::spawn({
+        let path = path.clone();
+        move || {
+            TokenFile::change(&path, |file| file.add(&path, "late", &[Scope::Read], NOW).map(drop)).unwrap()
+        }
+    });
+    let mut file = TokenFile::load(&path).unwrap();
+    file.add(&path, "early", &[Scope::Read], NOW).unwrap();
+    std::thread::yield_now();
+    file.save(&path).unwrap();
+    drop(held);
+    waiting.join().unwrap();
+    let names: Vec<_> = TokenFile::load(&path).unwrap().tokens.into_iter().map(|of| of.name).collect();
+    assert_eq!(names, ["early", "late"]);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "the file and its lock");
+}
+
+#[test]
 fn a_name_is_there_once() {
     let (_directory, path) = place();
     let mut file = TokenFile::load(&path).unwrap();
