@@ -37,15 +37,21 @@ enum NextHeight {
 /// The distance to what others have committed, then and now.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Gap {
+    /// The highest height that f+1 have claimed to have committed. One of them is honest, so it stays true when they go
+    /// away: what few others claim meanwhile must not look like an end of the gap.
+    claimed: Height,
     since: Option<(Duration, u64)>,
     /// It would take too long to close, and f+1 do not keep the next height.
     is_hopeless: bool,
 }
 
 impl Gap {
-    fn watch(&mut self, gap: u64, next: NextHeight, now: Duration) {
+    /// f+1 claim at present to have committed `best`, and here everything up to `executed` is executed.
+    fn watch(&mut self, (best, executed): (Height, Height), next: NextHeight, now: Duration) {
+        self.claimed = self.claimed.max(best);
+        let gap = self.claimed.0.saturating_sub(executed.0);
         if next == NextHeight::Kept || gap == 0 {
-            *self = Self::default();
+            *self = Self { claimed: self.claimed, ..Self::default() };
             return;
         }
         self.is_hopeless |= next == NextHeight::Gone;
@@ -71,14 +77,13 @@ impl Replica {
         if best.0 == 0 {
             return self.gap.is_hopeless.then_some(next);
         }
-        let gap = best.0.saturating_sub(self.executed.0);
         let known = match self.sync.pruned_by(next) {
             _ if self.sync.is_kept(next) => NextHeight::Kept,
             by if by > 0 && by == self.others => NextHeight::Gone,
             _ if self.sync.is_pruned(next) => NextHeight::Pruned,
             _ => NextHeight::Unknown,
         };
-        self.gap.watch(gap, known, now.monotonic);
+        self.gap.watch((best, self.executed), known, now.monotonic);
         self.gap.is_hopeless.then_some(next)
     }
 
@@ -177,7 +182,8 @@ mod tests {
     /// Whether it is hopeless after so many times of watching, in each of which the gap shrinks by so much.
     fn hopeless(gap: u64, shrinks_by: u64, times: u64, known: NextHeight) -> bool {
         let mut watched = Gap::default();
-        (0..=times).for_each(|at| watched.watch(gap - shrinks_by * at, known, WATCHED * at as u32));
+        let standing = |at| (Height(gap), Height(shrinks_by * at));
+        (0..=times).for_each(|at| watched.watch(standing(at), known, WATCHED * at as u32));
         watched.is_hopeless
     }
 
@@ -196,14 +202,24 @@ mod tests {
 
     #[test]
     fn what_is_hopeless_stays_so_until_f_plus_1_keep_the_next_height() {
-        let mut gap = Gap::default();
-        gap.watch(10_000, NextHeight::Pruned, Duration::ZERO);
-        gap.watch(10_000, NextHeight::Pruned, WATCHED);
+        let (mut gap, at) = (Gap::default(), |executed| (Height(10_000), Height(executed)));
+        gap.watch(at(0), NextHeight::Pruned, Duration::ZERO);
+        gap.watch(at(0), NextHeight::Pruned, WATCHED);
         // One of those that said so is gone for a moment; another gives a little.
-        gap.watch(10_000, NextHeight::Unknown, WATCHED);
-        gap.watch(9_000, NextHeight::Pruned, 2 * WATCHED);
+        gap.watch(at(0), NextHeight::Unknown, WATCHED);
+        gap.watch(at(1_000), NextHeight::Pruned, 2 * WATCHED);
         assert!(gap.is_hopeless);
-        gap.watch(9_000, NextHeight::Kept, 2 * WATCHED);
+        gap.watch(at(1_000), NextHeight::Kept, 2 * WATCHED);
         assert!(!gap.is_hopeless);
+    }
+
+    #[test]
+    fn what_few_claim_while_others_are_away_does_not_end_the_watch() {
+        let (mut gap, pruned) = (Gap::default(), NextHeight::Pruned);
+        gap.watch((Height(10_000), Height(4)), pruned, Duration::ZERO);
+        // The others start again. A liar and one that has just come claim that they are no further than this one.
+        gap.watch((Height(3), Height(4)), NextHeight::Unknown, WATCHED / 2);
+        gap.watch((Height(10_500), Height(4)), pruned, WATCHED);
+        assert!(gap.is_hopeless);
     }
 }
