@@ -92,6 +92,34 @@ pub struct Latency {
     pub max: u64,
 }
 
+/// How many transactions took at most how long. Of a whole run these are the lines of HDR histogram's own percentile
+/// log: five for each halving of the rest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Percentile {
+    /// The share, from 0 to 100.
+    pub percent: f64,
+    /// So many microseconds were enough.
+    pub latency_us: u64,
+    /// For so many transactions.
+    pub count: u64,
+}
+
+/// Lines of a percentile log for each halving of the rest.
+const TICKS_PER_HALF: u32 = 5;
+
+impl Percentile {
+    /// The log of a histogram; nothing of an empty one.
+    fn log(histogram: &Histogram<u64>) -> Vec<Percentile> {
+        let mut count = 0;
+        let quantiles = histogram.iter_quantiles(TICKS_PER_HALF).map(|step| {
+            count += step.count_since_last_iteration();
+            let percent = step.quantile_iterated_to() * 100.0;
+            Percentile { percent, latency_us: step.value_iterated_to(), count }
+        });
+        quantiles.filter(|_| !histogram.is_empty()).collect()
+    }
+}
+
 impl From<&Histogram<u64>> for Latency {
     fn from(histogram: &Histogram<u64>) -> Latency {
         let at = |quantile| histogram.value_at_quantile(quantile);
@@ -141,6 +169,11 @@ impl LoadOutcome {
     /// Latency percentiles of everything offered in the window; failures and time-outs are in it.
     pub fn latency(&self) -> Latency {
         self.window().latency_us().into()
+    }
+
+    /// The same as [`Self::latency`], for a curve.
+    pub fn latency_percentiles(&self) -> Vec<Percentile> {
+        Percentile::log(self.window().latency_us())
     }
 
     /// One row for each second of the window.

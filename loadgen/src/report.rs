@@ -8,6 +8,7 @@
 //! The JSON is an interface: the fields of schema 1 keep their names and meanings, and new ones may be
 //! added. Every number is named with its unit; a number that was not measured is `null`, never 0.
 
+mod chart;
 mod machine;
 mod page;
 mod recovery;
@@ -17,7 +18,7 @@ pub use machine::Machine;
 pub use recovery::recovered_after;
 pub use table::Style;
 
-use crate::outcome::{Latency, LoadOutcome, LostConnection};
+use crate::outcome::{Latency, LoadOutcome, LostConnection, Percentile};
 use crate::session::SecondRow;
 use crate::validity::Validity;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,21 @@ pub struct Build {
     pub profile: String,
     /// The commit, if it is known.
     pub commit: Option<String>,
+}
+
+/// What ran, exactly, so that it can be run again. Each part is `None` where it is not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The command line, quoted for a shell.
+    pub command: Option<String>,
+    /// SHA-256 of the executable, in hexadecimal digits.
+    pub binary_sha256: Option<String>,
+    /// Whether the build has changes that are in no commit.
+    pub dirty: Option<bool>,
+    /// The compiler of the build.
+    pub rustc: Option<String>,
+    /// When the run had ended, in UTC (RFC 3339).
+    pub ended: Option<String>,
 }
 
 /// What was asked for.
@@ -245,6 +261,9 @@ pub struct BenchReport {
     pub machine: Machine,
     /// The version and the commit that ran.
     pub build: Build,
+    /// How to run it again, and what exactly ran.
+    #[serde(default)]
+    pub manifest: Manifest,
     /// How it was asked to run.
     pub config: BenchConfig,
     /// Transactions meant to leave in the window.
@@ -263,6 +282,9 @@ pub struct BenchReport {
     pub tps: Tps,
     /// From the intended send to the committed notice.
     pub latency_us: Latency,
+    /// The same as a curve.
+    #[serde(default)]
+    pub latency_percentiles: Vec<Percentile>,
     /// Where the time went.
     pub stages_us: Stages,
     /// Mean over the validators.
@@ -322,6 +344,7 @@ impl BenchReport {
                 lowest_second: second(rows.iter().map(|r| r.committed).min()),
             },
             latency_us: outcome.latency(),
+            latency_percentiles: outcome.latency_percentiles(),
             loadgen_cpu_us_per_tx: outcome.cpu_us_per_tx(),
             generator_saturated: outcome.generator.saturated(),
             generator: GeneratorFigures {

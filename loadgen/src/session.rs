@@ -134,6 +134,7 @@ impl Session {
 
     /// Gives everything that is due at `now_us` its number and its intended time.
     pub fn schedule(&mut self, schedule: &mut Schedule, now_us: u64) {
+        self.meters.waits(self.unsettled, now_us);
         let capacity = self.ready_per_lane as usize * self.config.lanes;
         while self.intended_us.len() < capacity {
             let Some(due) = schedule.pop_due(now_us) else { return };

@@ -28,8 +28,8 @@ const LAYERS: [(&str, &[&str]); 15] = [
 const DOORS: [(&str, &[&str]); 18] = [
     ("axum*", &["gateway"]),
     ("hyper*", &["gateway"]),
-    ("maud", &["gateway"]),
-    ("plotters", &["gateway"]),
+    ("maud", &["gateway", "loadgen"]),
+    ("plotters", &["gateway", "loadgen"]),
     ("prometheus-client", &["gateway"]),
     ("tokio-rustls", &["gateway"]),
     ("rustls-native-certs", &["gateway"]),

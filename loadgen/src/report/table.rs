@@ -284,6 +284,6 @@ fn spark(report: &BenchReport) -> String {
     means.iter().map(|n| BARS[(n * (BARS.len() as u64 - 1) / top) as usize]).collect()
 }
 
-fn plural(n: u64, what: &str) -> String {
+pub(super) fn plural(n: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(n), if n == 1 { "" } else { "s" })
 }

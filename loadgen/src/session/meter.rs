@@ -23,6 +23,9 @@ pub struct SecondRow {
     pub latency_us_p50: u64,
     /// 99th percentile of the same.
     pub latency_us_p99: u64,
+    /// Transactions without a verdict at the last look in this second, however old; `None` where nobody looked.
+    #[serde(default)]
+    pub waiting: Option<u64>,
 }
 
 /// Buckets of one millisecond for the controller's median; the last one holds all that is longer.
@@ -77,6 +80,12 @@ impl Meters {
     pub fn offered(&mut self, intended_us: u64) {
         if let Some(second) = self.second(intended_us) {
             self.rows[second].offered += 1;
+        }
+    }
+
+    pub fn waits(&mut self, unsettled: u64, now_us: u64) {
+        if let Some(second) = self.second(now_us) {
+            self.rows[second].waiting = Some(unsettled);
         }
     }
 

@@ -54,6 +54,12 @@ fn a_stalled_server_is_felt_by_everything_that_was_due_during_the_stall() {
     let rows = session.seconds();
     assert_eq!(rows.iter().map(|r| r.committed).collect::<Vec<_>>(), [0, 0, 3_000, 1_000]);
     assert!(rows.iter().all(|r| r.offered == 1_000));
+    // What waits is seen before the last millisecond's are added.
+    let waiting: Vec<_> = rows.iter().map(|r| r.waiting.unwrap()).collect();
+    assert!(
+        waiting[0].abs_diff(1_000) < 3 && waiting[1].abs_diff(2_000) < 3 && waiting[2..] == [0, 0],
+        "{waiting:?}"
+    );
     assert!((450_000..550_000).contains(&rows[2].latency_us_p50), "{rows:?}");
 }
 
