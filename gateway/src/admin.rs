@@ -343,7 +343,8 @@ impl Admin {
 
     /// Who may administer and sends a request; else what is known of who sends it, and why it is refused.
     fn permit(&self, request: &Request, peer: &Peer) -> Result<Who, (String, Failure)> {
-        let who = self.admit(request, peer).map_err(|failure| ("unknown".to_owned(), failure))?;
+        let shown = || self.holder(peer).map_or_else(|_| "unknown".to_owned(), |of| of.words);
+        let who = self.admit(request, peer).map_err(|failure| (shown(), failure))?;
         if who.bearer.scopes.has(Scope::Admin) {
             return Ok(who);
         }

@@ -261,7 +261,7 @@ fn administration_from_elsewhere_takes_a_certificate_as_well() {
     let mut doors = rig.doors("0.0.0.0:0");
     doors.tls = Some(tls_in(rig.directory.path(), &ours));
     doors.clients = Some(ClientFiles { authority: place("ca.crt"), clients: place("clients.toml") });
-    let running = rig.start(doors).unwrap();
+    let running = rig.start(doors.clone()).unwrap();
     let to = SocketAddr::from(([127, 0, 0, 1], running.admin[0].port()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let token = format!("GET /v1/silences HTTP/1.1\r\nAuthorization: Bearer {}\r\nX-Rest:", rig.admin);
@@ -284,4 +284,11 @@ fn administration_from_elsewhere_takes_a_certificate_as_well() {
     assert_eq!(of("done"), ["token ops with certificate till", "certificate ops"]);
     assert_eq!(of("refused")[0], "unknown", "without a certificate; the next line comes a second later");
     assert!(reads[0]["why"].as_str().unwrap().contains("no client certificate was shown"), "{reads:?}");
+    // Whose certificate it is that comes with a wrong token. A new start, so that this refusal has a line.
+    drop(running);
+    let running = rig.start(doors).unwrap();
+    let to = SocketAddr::from(([127, 0, 0, 1], running.admin[0].port()));
+    let wrong = "GET /v1/silences HTTP/1.1\r\nAuthorization: Bearer mr_00\r\nX-Rest:";
+    assert_eq!(runtime.block_on(asked(to, &ours, Some(&ops), (wrong, ""))).0, 401);
+    assert_eq!(rig.reads().last().unwrap()["who"], "certificate ops");
 }
