@@ -249,6 +249,17 @@ pub struct FaultFigures {
     pub recovered_after_s: Option<u64>,
 }
 
+impl FaultFigures {
+    /// How long it was felt, in words.
+    fn felt(&self) -> String {
+        match self.recovered_after_s {
+            Some(0) => "not felt for a whole second".to_owned(),
+            Some(seconds) => format!("as usual again after {seconds} s"),
+            None => "not seen to be as usual again".to_owned(),
+        }
+    }
+}
+
 /// The result of `millrace bench`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BenchReport {

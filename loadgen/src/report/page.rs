@@ -9,7 +9,7 @@
 mod figures;
 
 use super::table::plural;
-use super::{Audit, BenchReport, duration, grouped};
+use super::{Audit, BenchReport, FaultFigures, duration, grouped};
 use crate::outcome::Percentile;
 use crate::validity::{Finding, Judged, Rule, Verdict};
 use base64::Engine;
@@ -39,6 +39,7 @@ pub(super) fn render(report: &BenchReport) -> String {
                     (conditions(report))
                     (ceiling(report))
                     (figures::render(report))
+                    (faults(&report.faults))
                     (audit(&report.audit))
                     (manifest(report))
                     (data(report))
@@ -112,6 +113,7 @@ fn rule(judged: &Judged) -> Markup {
         Rule::Steal => "The CPU was there",
         Rule::FileSystem => "The data is on a disk",
         Rule::Sync => "A sync reaches the disk",
+        Rule::Audit => "The audit holds",
     };
     let (class, mark, found) = match judged.finding {
         Finding::Holds => ("good", "✔", "holds"),
@@ -266,6 +268,29 @@ fn ceiling(report: &BenchReport) -> Markup {
         }
     };
     section("ceiling", "What the generator can do alone", content)
+}
+
+/// What was done to validators on purpose; nothing where nothing was.
+fn faults(faults: &[FaultFigures]) -> Markup {
+    if faults.is_empty() {
+        return html! {};
+    }
+    let content = html! {
+        table {
+            caption { "What was done on purpose, and how long it was felt" }
+            thead { tr {
+                th.number scope="col" { "At second" }
+                th scope="col" { "What" }
+                th scope="col" { "As usual again" }
+            } }
+            tbody { @for fault in faults { tr {
+                td.number { (fault.second) }
+                td { (fault.action) " validator " (fault.validator) }
+                td { (fault.felt()) }
+            } } }
+        }
+    };
+    section("faults", "Faults on a schedule", content)
 }
 
 fn audit(audit: &Audit) -> Markup {

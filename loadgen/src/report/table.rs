@@ -178,11 +178,7 @@ fn rates(table: &mut Table, report: &BenchReport) {
         table.line(Ink::Bad, &format!("validator {} went away{end}: {}", lost.lane, lost.reason));
     }
     for fault in &report.faults {
-        let felt = match fault.recovered_after_s {
-            Some(0) => "not felt for a whole second".to_owned(),
-            Some(seconds) => format!("as usual again after {seconds} s"),
-            None => "not seen to be as usual again".to_owned(),
-        };
+        let felt = fault.felt();
         let at = format!("{} s", fault.second);
         table.line(Ink::Bold, &format!("at {at:>6}: {} validator {}; {felt}", fault.action, fault.validator));
     }

@@ -305,6 +305,7 @@ fn the_published_schema_has_every_key_of_a_report_with_its_kind_and_no_other() {
     report.validators[0].threads_us_per_tx.insert("verify".into(), 1.5);
     report.latency_percentiles = vec![crate::outcome::Percentile::default()];
     report.seconds[0].waiting = Some(5);
+    report.faults = vec![super::FaultFigures { action: "kill".into(), ..super::FaultFigures::default() }];
     let of = |report: &BenchReport| serde_json::to_value(report).unwrap();
     let check = |value: &Value| differences(&schema, &schema, value, "");
     for report in [&report, &BenchReport { schema: 1, ..BenchReport::default() }] {

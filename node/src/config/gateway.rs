@@ -88,7 +88,7 @@ fn fits(section: &Section, checked: Result<(), DoorsError>) -> Result<(), Config
 fn admin(gateway: &mut Section, tokens: Option<&PathBuf>) -> Result<Option<AdminDoors>, ConfigError> {
     let Some(mut section) = gateway.optional_section("admin")? else { return Ok(None) };
     let listen: ListenOn = section.required("listen", LISTEN)?;
-    let audit = section.path("audit", "the path of the audit log, to which every call is appended")?;
+    let audit = section.path("audit", "the path of the audit log, to which every change is appended")?;
     let (tls, clients) = certificates(&mut section)?;
     let hosts = section.optional("hosts", Vec::new(), HOSTS)?;
     let Some(tokens) = tokens.cloned() else {

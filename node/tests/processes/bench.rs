@@ -36,7 +36,7 @@ fn a_small_bench_holds_and_reports() {
     }
     let validity = &result["validity"];
     let rules = validity["rules"].as_array().unwrap().iter().map(|rule| rule["rule"].as_str().unwrap());
-    let all = ["late_sends", "offered", "ceiling", "steal", "file_system", "sync"];
+    let all = ["late_sends", "offered", "ceiling", "steal", "file_system", "sync", "audit"];
     assert_eq!(rules.collect::<Vec<_>>(), all, "{result}");
     let (tps, sync) = (&validity["ceiling"]["tps"], &validity["rules"][5]["measured"]);
     // Beyond the rate of the run: the rules would say so if it were not.
