@@ -4,8 +4,8 @@
 //!   points, scales ──> plotters, in colours that stand for classes ──> SVG with classes, twice: wide, and for a phone
 //! ```
 //!
-//! What is drawn in colour `n` gets the class `fn` (filled) or `sn` (a line), so one drawing is good for light, dark and
-//! paper. The style sheet shows one of the two sizes.
+//! What is drawn in colour `n` gets the class `fn` (filled) or `sn` (a line), so one drawing is good for light, dark
+//! and paper. The style sheet shows one of the two sizes.
 
 use super::grouped;
 use maud::{Markup, PreEscaped, html};

@@ -17,9 +17,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use loadgen::outcome::{LoadOutcome, LostConnection};
 use loadgen::progress::{Live, Observer, Phase, Terminal};
-use loadgen::report::{
-    BenchConfig, BenchReport, Build, BytesPerTx, Machine, Stages, Style, ValidatorFigures,
-};
+use loadgen::report::{BenchConfig, BenchReport, BytesPerTx, Machine, Stages, Style, ValidatorFigures};
 use loadgen::validity::Validity;
 use loadgen::{ChainLoad, Endpoint, LoadError, LoadPlan, Start, bytes_beyond};
 
@@ -28,6 +26,7 @@ use engine::types::{ChainKind, Registrar};
 
 use crate::cli::{BenchArgs, LoadArgs, Output, Rate, Workload, quoted};
 use crate::config::ConfigError;
+use crate::keys::{self, AccountKey, Source};
 use crate::network::{ACCOUNT_BALANCE, ChainDraft, InitOptions, Network};
 use crate::series::saturate;
 
@@ -37,6 +36,8 @@ mod durability;
 mod faults;
 mod figures;
 mod interrupt;
+mod manifest;
+mod signed;
 mod targets;
 mod testbed;
 mod watch;
@@ -45,6 +46,8 @@ use conditions::{Conditions, check_memory};
 pub use faults::Fault;
 use faults::Faulty;
 pub(crate) use interrupt::Interrupt;
+use manifest::{build, manifest};
+pub use signed::{ReportError, verify_report};
 use targets::LoadTarget;
 pub(crate) use testbed::Testbed;
 use watch::{Sampler, Watcher, Window};
@@ -61,6 +64,8 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     check(args)?;
     let json = args.json.as_deref().map(Output::open).transpose()?;
     args.report.as_deref().map(prepare_report_directory).transpose()?;
+    let key = args.sign_with.as_deref().map(|file| keys::read(file, &Source::of(&args.passphrase)));
+    let key = key.transpose()?.map(|(key, _)| key);
     let options = InitOptions {
         name: "bench".into(),
         validators: args.validators,
@@ -133,7 +138,8 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     let verified = (total("signatures_verified"), total("signatures_by_device"));
     report.audit = check::audit(&testbed.network, &outcome, verified, &dead)?;
     report.validity = conditions.judge(&outcome, &plan).audited(report.audit.ok, died.len());
-    present(&report, json, args.report.as_deref())?;
+    report.manifest = manifest();
+    present(&report, json, args.report.as_deref(), key.as_ref())?;
     Ok(report.audit.ok && died.is_empty() && outcome.ended_early.is_none())
 }
 
@@ -332,6 +338,7 @@ impl Offered<'_> {
         };
         let mut report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
         report.validity = conditions.judge(&outcome, plan);
+        report.manifest = manifest();
         Ok((outcome, report))
     }
 }
@@ -517,13 +524,20 @@ fn prepare_report_directory(directory: &Path) -> Result<()> {
     Output::open(&directory.join("report.json")).map(drop).with_context(|| cannot_write_report(directory))
 }
 
-fn present(report: &BenchReport, json: Option<Output>, directory: Option<&Path>) -> Result<()> {
+fn present(
+    report: &BenchReport,
+    json: Option<Output>,
+    directory: Option<&Path>,
+    key: Option<&AccountKey>,
+) -> Result<()> {
     if !json.as_ref().is_some_and(Output::is_stdout) {
         print!("{}", report.text(Style::of_stdout()));
     }
     json.map(|json| json.write(&report.to_json())).transpose()?;
     if let Some(directory) = directory {
+        signed::forget(directory).with_context(|| cannot_write_report(directory))?;
         report.write_dir(directory).with_context(|| cannot_write_report(directory))?;
+        key.map(|key| signed::sign(directory, key)).transpose()?;
         println!("report in {}", directory.display());
     }
     Ok(())
@@ -592,16 +606,6 @@ fn rate_text(rate: Rate) -> String {
     match rate {
         Rate::Max => "max".into(),
         Rate::Fixed(rate) => format!("{rate}"),
-    }
-}
-
-/// What was measured: this executable.
-fn build() -> Build {
-    let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
-    Build {
-        version: env!("CARGO_PKG_VERSION").into(),
-        profile: profile.into(),
-        commit: option_env!("MILLRACE_COMMIT").map(str::to_owned),
     }
 }
 

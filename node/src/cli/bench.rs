@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use loadgen::{Arrivals, Shape, Share};
 
-use super::{Named, Storage, Verify};
+use super::{Named, PassphraseArgs, Storage, Verify};
 use crate::bench::Fault;
 
 /// Bring up a network to look at, with some load, and say where its console is.
@@ -73,6 +73,7 @@ pub struct DemoArgs {
 ///   millrace bench --rate 2000 --seconds 30 --fault 10:kill:3 --fault 16:start:3
 ///   millrace bench --repeat 6 --json runs.json
 ///   millrace bench --saturate --json saturation.json
+///   millrace bench --rate 20000 --report page --sign-with generator.pem
 ///   millrace bench --data /mnt/nvme/bench --keep
 ///   millrace verify /mnt/nvme/bench/validator-0/data
 ///   millrace bench --set batch_delay_ms=20 --set verify_threads=2
@@ -155,15 +156,48 @@ pub struct BenchArgs {
     /// Write the result as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Write report.html, report.json and seconds.csv into this directory.
+    /// Write report.html, a page with everything in it, report.json and seconds.csv into this directory.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
+    /// Sign the report with the key of this file (`millrace key new`), into report.sig; `verify-report` checks it.
+    #[arg(long, value_name = "KEYFILE", requires = "report")]
+    pub sign_with: Option<PathBuf>,
+    /// Where the passphrase of that file is.
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
     /// Make the network here (it must not hold one yet) instead of in a temporary directory.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Keep the directory, and say where it is.
     #[arg(long)]
     pub keep: bool,
+}
+
+/// Check who has signed the report of a benchmark, and that it is unchanged.
+///
+/// `millrace bench --report DIR --sign-with KEYFILE` signs the digests of
+/// report.html, report.json and seconds.csv. The public key must come from
+/// somebody you trust; the one in report.sig is not believed. The signature says
+/// who vouches for the report. Whether its figures are true, another run shows.
+///
+/// Examples:
+///   millrace verify-report page --key 9f...
+///   millrace verify-report page --key 9f... --json
+///
+/// Exit codes: 0 all files are as that key has signed them; 1 they are not, or
+/// another key has signed; 2 usage, or there is no report or no signature.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct VerifyReportArgs {
+    /// The directory of the report.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// The public key, 64 hexadecimal digits, as `key show` prints it.
+    #[arg(long, value_name = "PUBLIC")]
+    pub key: engine::types::Digest,
+    /// Print JSON: whether it holds, the key of report.sig, and the same in words.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Offer load to a running network, and print what its clients saw.

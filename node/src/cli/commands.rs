@@ -108,6 +108,7 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Restore(args) => backup::put_back(&args),
         Command::Verify(args) => audit(&args),
         Command::VerifyProof(args) => proofs::verify_proof(&args),
+        Command::VerifyReport(args) => bench::verify_report(&args),
         Command::Kernels(KernelsCommand::Check { file, backend, json }) => {
             kernels::check(&file, backend, json)
         }
@@ -139,6 +140,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || matches!(cause.downcast_ref(), Some(error) if !matches!(error, ReserveError::NotOpen(_)))
             || cause.is::<TransferError>()
             || cause.is::<GenesisHeaderError>()
+            || cause.is::<bench::ReportError>()
             || cause.is::<OutputError>()
             || cause.is::<WhomError>()
             || cause.is::<gateway::DoorsError>()

@@ -42,7 +42,7 @@ pub use alarm::{AlarmCommand, SilenceArgs, SilencesArgs, UnsilenceArgs};
 pub use archive::ArchiveArgs;
 pub use attest::{AttestArgs, FingerprintArgs, RevokeArgs};
 pub use backup::{BackupArgs, RestoreArgs};
-pub use bench::{Arriving, BenchArgs, DemoArgs, LoadArgs, Rate, SinkArgs, Workload};
+pub use bench::{Arriving, BenchArgs, DemoArgs, LoadArgs, Rate, SinkArgs, VerifyReportArgs, Workload};
 pub use chain::{
     AdministratorsArgs, AdmitArgs, ApproveArgs, BurnArgs, ChainCommand, ChainListArgs, ChainRulesArgs,
     CloseChainArgs, CreateArgs, IssueArgs, Leaver, MembersListArgs, PauseArgs, ProposalArgs, ProposalsArgs,
@@ -197,6 +197,7 @@ pub enum Command {
     Restore(RestoreArgs),
     Verify(VerifyArgs),
     VerifyProof(VerifyProofArgs),
+    VerifyReport(VerifyReportArgs),
     #[command(subcommand)]
     Kernels(KernelsCommand),
 }

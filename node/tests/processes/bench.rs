@@ -16,7 +16,10 @@ fn a_small_bench_holds_and_reports() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let (json, report, data) = (path("result.json"), path("report"), path("data"));
-    let more = ["2", "--json", &json, "--report", &report, "--data", &data];
+    let key = path("generator.pem");
+    let (made, _) = expect(0, &["key", "new", &key, "--no-passphrase", "--json"]);
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    let more = ["2", "--json", &json, "--report", &report, "--data", &data, "--sign-with", &key];
     let with_ceiling = SMALL.map(|argument| if argument == "0" { "1" } else { argument });
     let arguments: Vec<&str> = with_ceiling.into_iter().chain(more).collect();
     let (out, _) = expect(0, &arguments);
@@ -50,6 +53,16 @@ fn a_small_bench_holds_and_reports() {
     assert!(page.split_once("<strong>").unwrap().1.starts_with(verdict), "{page}");
     let verify = format!("{data}/validator-3/data");
     expect(0, &["verify", &verify]);
+    let manifest = &result["manifest"];
+    assert_eq!(manifest["binary_sha256"].as_str().map(str::len), Some(64), "{manifest}");
+    let command = manifest["command"].as_str().unwrap();
+    assert!(command.contains(" bench --accounts 400 ") && page.contains(command), "{command}");
+    let public_key = made["public_key"].as_str().unwrap();
+    expect(0, &["verify-report", &report, "--key", public_key]);
+    fs::write(Path::new(&report).join("seconds.csv"), "").unwrap();
+    let (says, _) = expect(1, &["verify-report", &report, "--key", public_key]);
+    assert!(says.contains("has changed"), "{says}");
+    expect(2, &["verify-report", &data, "--key", public_key]);
 }
 
 #[test]

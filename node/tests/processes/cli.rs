@@ -53,9 +53,18 @@ fn every_command_explains_itself() {
         let (help, _) = expect(0, &arguments);
         assert!(help.contains("Usage: millrace"), "{help}");
     }
-    for command in
-        ["bench", "node", "load", "transfer", "submit", "query", "archive", "verify", "verify-proof"]
-    {
+    for command in [
+        "bench",
+        "node",
+        "load",
+        "transfer",
+        "submit",
+        "query",
+        "archive",
+        "verify",
+        "verify-proof",
+        "verify-report",
+    ] {
         let (help, _) = expect(0, &[command, "--help"]);
         assert!(help.contains("Example") && help.contains("Exit codes"), "{command}: {help}");
         assert!(help.contains(&format!("millrace {command}")), "{command}: {help}");

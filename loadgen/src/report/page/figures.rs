@@ -321,12 +321,14 @@ fn by_validator(validators: &[ValidatorFigures]) -> Markup {
     };
     let all: Vec<_> = validators.iter().enumerate().take(BARS_MAX).map(bar).collect();
     let by_cpu = || validators.iter().map(|of| of.cpu_us_per_tx);
+    let (least, most) = (by_cpu().fold(f64::INFINITY, f64::min), by_cpu().fold(0.0, f64::max));
+    let span = match validators.len() {
+        1 => format!("{most:.2} µs"),
+        n => format!("From {least:.2} to {most:.2} µs on {n} validators"),
+    };
     let largest = shown.first().map_or("none", |(_, name, _)| *name);
     let says = format!(
-        "From {:.2} to {:.2} µs of CPU for each committed transaction of the network. The largest group of threads is \
-         \"{largest}\".",
-        by_cpu().fold(f64::INFINITY, f64::min),
-        by_cpu().fold(0.0, f64::max)
+        "{span} of CPU for each committed transaction of the network. The largest group of threads is \"{largest}\"."
     );
     let mean_rest = validators.iter().map(rest).sum::<f64>() / validators.len() as f64;
     let rows = shown.iter().copied().chain([(others, "all others", mean_rest)]);
