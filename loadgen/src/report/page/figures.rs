@@ -324,7 +324,7 @@ fn by_validator(validators: &[ValidatorFigures]) -> Markup {
     let (least, most) = (by_cpu().fold(f64::INFINITY, f64::min), by_cpu().fold(0.0, f64::max));
     let span = match validators.len() {
         1 => format!("{most:.2} µs"),
-        n => format!("From {least:.2} to {most:.2} µs on {n} validators"),
+        n => format!("On {n} validators, from {least:.2} to {most:.2} µs"),
     };
     let largest = shown.first().map_or("none", |(_, name, _)| *name);
     let says = format!(
