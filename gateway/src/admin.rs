@@ -432,7 +432,7 @@ async fn answered(admin: &Arc<Admin>, request: Request) -> Result<Response<Body>
     let (admin, from) = (admin.clone(), peer.address.to_string());
     let defect =
         |_| Failure::new(failure::INTERNAL, "administration has met a defect of its own; please report it");
-    // Before the body: whoever may not administer does not take room from those who may.
+    // Before the body: one that may not administer takes no room from those that may.
     let who = match admin.permit(&request, &peer) {
         Ok(who) => who,
         Err((who, failure)) => {

@@ -48,7 +48,7 @@ struct Seen {
     length: u64,
     mode: u32,
     modified: (i64, i64),
-    /// Also changed by `chmod`, and by whoever sets the time of change back.
+    /// Also changed by `chmod`, and by one who sets the time of change back.
     changed: (i64, i64),
 }
 

@@ -7,8 +7,8 @@
 //! Invariants: an event is posted at least once and in order, as long as an address is not away for longer than
 //! [`QUEUE_MAX`] events last; of more, the oldest are dropped, and the next event says how many. After a start every
 //! alarm that there is counts as raised. An event that an address still refuses (4xx, but for 408 and 429) after
-//! [`REFUSED_MAX`] is given up, so that it does not keep the later ones waiting. Each address waits for itself. Over TLS the authorities count that the system trusts (`SSL_CERT_FILE`
-//! names others).
+//! [`REFUSED_MAX`] is given up, so that it does not keep the later ones waiting. Each address waits for itself. Over
+//! TLS the authorities count that the system trusts (`SSL_CERT_FILE` names others).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -48,8 +48,8 @@ const RETRY_MIN: Duration = Duration::from_millis(500);
 /// …up to this.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
-/// How long an event is tried again that an address refuses: so long it may take to set up a receiver anew, which refuses
-/// what it does not know yet.
+/// How long an event is tried again that an address refuses: so long it may take to set up a receiver anew, which
+/// refuses what it does not know yet.
 const REFUSED_MAX: Duration = Duration::from_secs(300);
 
 /// An address that is posted to: `http://` or `https://`, a host and a path.

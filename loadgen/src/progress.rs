@@ -4,6 +4,7 @@
 //! microseconds), or the generator falls behind its schedule and says so.
 
 use std::fmt;
+use std::io::{self, Write as _};
 
 use client::Address;
 use engine::types::Height;
@@ -149,11 +150,16 @@ impl Terminal {
     }
 }
 
+/// A line to standard error. Where that takes nothing, there is nobody to tell, and the load goes on.
+fn say(line: &dyn fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 impl Observer for Terminal {
     fn phase(&mut self, phase: &Phase) {
         self.finish();
         if !console_is_terminal() {
-            eprintln!("{phase}");
+            say(phase);
             return;
         }
         match phase {
@@ -196,8 +202,8 @@ impl Observer for Terminal {
 
     fn news(&mut self, news: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{news}")),
-            None => eprintln!("{news}"),
+            Some(bar) => bar.suspend(|| say(&news)),
+            None => say(&news),
         }
     }
 }

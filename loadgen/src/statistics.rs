@@ -7,10 +7,10 @@
 //! ```
 //!
 //! Percentiles of several runs are compared across the runs, and never averaged: the mean of two p99 is the p99 of
-//! nothing. No distribution is assumed. The interval of a median ends at two of the runs, in their order (David and Nagaraja,
-//! *Order Statistics*, 7.1). The ratio is the estimator of Hodges and Lehmann over the logarithms of the pairs, and its
-//! interval is that of the signed-rank test of Wilcoxon, exact for as many pairs (Hollander, Wolfe and Chicken,
-//! *Nonparametric Statistical Methods*, 3.1 to 3.3).
+//! nothing. No distribution is assumed. The interval of a median ends at two of the runs, in their order (David and
+//! Nagaraja, *Order Statistics*, 7.1). The ratio is the estimator of Hodges and Lehmann over the logarithms of the
+//! pairs, and its interval is that of the signed-rank test of Wilcoxon, exact for as many pairs (Hollander, Wolfe and
+//! Chicken, *Nonparametric Statistical Methods*, 3.1 to 3.3).
 
 use serde::{Deserialize, Serialize};
 

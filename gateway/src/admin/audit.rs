@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Invariants: a line is on the disk before its call is answered, and before a change is made; the files are for their
-//! owner alone (mode 0600), and of each kind there are at most [`KEPT`] and one of [`FILE_BYTES_MAX`] each. Only changes
-//! of those who may make them push out lines of older changes.
+//! owner alone (mode 0600), and of each kind there are at most [`KEPT`] and one of [`FILE_BYTES_MAX`] each. Only
+//! changes of those who may make them push out lines of older changes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};

@@ -238,7 +238,7 @@ fn nobody_else_administers_and_no_page_of_a_browser() {
         403,
         "admin alone reads nothing"
     );
-    // Ten wrong tokens in a minute are enough, and whoever has a good one does not suffer from them.
+    // Ten wrong tokens in a minute are enough, and one who has a good one does not suffer from them.
     let tries: Vec<u16> = (0..12).map(|_| get(&[host, "Authorization: Bearer mr_11"])).collect();
     assert!(tries.contains(&429) && !tries.contains(&200), "{tries:?}");
     assert_eq!(get(&[host, &token]), 200, "from the same address");

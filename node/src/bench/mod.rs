@@ -191,6 +191,12 @@ fn backends<'a>(of: impl Iterator<Item = &'a str>) -> String {
 /// Refuses what does not go together or takes more chains, before anything is made.
 pub(crate) fn check(args: &BenchArgs) -> Result<(), LoadError> {
     args.shape.check(args.seconds)?;
+    let is_shaped =
+        args.shape != loadgen::Shape::Constant || args.arrivals.of_load() != loadgen::Arrivals::Even;
+    if is_shaped && args.rate == Rate::Max {
+        let words = "a shape and drawn arrivals take a rate that is configured: give --rate";
+        return Err(LoadError::Plan(words.to_owned()));
+    }
     faults::check(&args.fault, args.validators.into(), args.seconds)?;
     if let Rate::Fixed(rate) = args.rate {
         check_room(args, rate, args.seconds)?;

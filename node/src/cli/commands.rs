@@ -152,7 +152,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || matches!(cause.downcast_ref(), Some(LearnError::Rules(_)))
             || cause.downcast_ref().is_some_and(RebuildError::is_usage)
             || cause.is::<engine::types::UnsupportedRules>()
-            || matches!(cause.downcast_ref(), Some(LoadError::Plan(_)))
+            || matches!(cause.downcast_ref(), Some(LoadError::Plan(_) | LoadError::NoRoom(_)))
             || is_configuration(cause)
     });
     match usage {

@@ -46,7 +46,8 @@ pub struct CompareArgs {
     /// Draws the order of the runs; without one, another order each time. It is printed.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Make the networks in this directory, one after the other, instead of in a temporary one. It should lie on a disk.
+    /// Make the networks in this directory, one after the other, instead of in a temporary one. It should lie on a
+    /// disk.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Write all pairs and what follows from them as JSON.

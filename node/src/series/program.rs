@@ -7,8 +7,9 @@ use std::process::{self, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
+use loadgen::LoadError;
 use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 
@@ -34,19 +35,24 @@ pub(super) struct Program {
 impl Program {
     /// Reads a side: a path, options, or both, as a shell would split them; then what both sides have in common.
     pub(super) fn parse(words: &str, common: &[String]) -> Result<Self> {
-        let words = shlex::split(words).with_context(|| format!("a quote is not closed in {words:?}"))?;
+        let words =
+            shlex::split(words).ok_or_else(|| wrong(format!("a quote is not closed in {words:?}")))?;
         let (executable, options) = match words.split_first() {
             Some((first, options)) if !first.starts_with('-') => (PathBuf::from(first), options),
             _ => (std::env::current_exe().context("this executable has no path any more")?, &words[..]),
         };
-        ensure!(executable.is_file(), "{}: there is no such executable", executable.display());
+        if !executable.is_file() {
+            return Err(wrong(format!("{}: there is no such executable", executable.display())));
+        }
         let options: Vec<String> = common.iter().chain(options).cloned().collect();
         if !words.first().is_some_and(|first| !first.starts_with('-')) {
             check(&options)?;
         }
         for option in &options {
             let name = option.split('=').next().unwrap_or_default();
-            ensure!(!TAKEN.contains(&name), "{name} is set for every run: leave it out");
+            if TAKEN.contains(&name) {
+                return Err(wrong(format!("{name} is set for every run: leave it out")));
+            }
         }
         Ok(Self { executable, options })
     }
@@ -109,8 +115,10 @@ impl Program {
 /// Whether this executable's own `bench` takes these options: better to know before the first run than at the second.
 fn check(options: &[String]) -> Result<()> {
     let words = ["millrace", "bench"].into_iter().chain(options.iter().map(String::as_str));
-    let cli = Cli::try_parse_from(words).map_err(|error| anyhow::anyhow!("{}", error.render()))?;
-    let Command::Bench(args) = cli.command else { bail!("these are no options of `bench`") };
+    let cli = Cli::try_parse_from(words).map_err(|error| wrong(error.render().to_string()))?;
+    let Command::Bench(args) = cli.command else {
+        return Err(wrong("these are no options of `bench`".to_owned()));
+    };
     Ok(bench::check(&args)?)
 }
 
@@ -138,8 +146,8 @@ impl Drop for Running {
     }
 }
 
-/// The directory of one run in the one that was asked for. Without `--keep` it is removed when the run has ended: a long
-/// series would fill the disk.
+/// The directory of one run in the one that was asked for. Without `--keep` it is removed when the run has ended: a
+/// long series would fill the disk.
 pub(super) struct Place(Option<PathBuf>);
 
 impl Place {
@@ -175,6 +183,11 @@ pub(super) fn without(words: &[String], set: &[&str]) -> Vec<String> {
         }
     }
     left
+}
+
+/// What was typed makes no sense.
+fn wrong(why: String) -> anyhow::Error {
+    LoadError::Plan(why).into()
 }
 
 /// Reads what a process prints, so that it never waits for its reader.

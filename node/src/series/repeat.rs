@@ -80,13 +80,15 @@ fn text(wanted: usize, runs: &[Run], medians: &[(Figure, Interval)]) -> String {
         (1..).zip(runs).filter(|(_, run)| run.validity.verdict != Verdict::Valid).map(|(at, _)| at).collect();
     // Writing to a string does not fail.
     let _ = match invalid.first() {
-        None if runs.is_empty() => writeln!(text, "no run has ended"),
+        None if runs.is_empty() => writeln!(text, "{}: no run has ended", Verdict::NotJudged),
         None => writeln!(text, "{}: every run is", Verdict::Valid),
         Some(first) => {
             let validity = &runs[first - 1].validity;
+            let is_invalid = runs.iter().any(|run| run.validity.verdict == Verdict::Invalid);
+            let verdict = if is_invalid { Verdict::Invalid } else { Verdict::NotJudged };
             writeln!(
                 text,
-                "{} of {} runs are not valid; run {first} is {}",
+                "{verdict}: {} of {} runs are not valid; run {first} is {}",
                 invalid.len(),
                 runs.len(),
                 validity.line()
@@ -163,7 +165,7 @@ mod tests {
         let mut runs: Vec<Run> = (1..=6).map(|of| run(f64::from(of), "valid").0).collect();
         runs[2] = run(3.0, "invalid").0;
         let said = text(6, &runs, &medians(&runs));
-        assert!(said.starts_with("1 of 6 runs are not valid; run 3 is INVALID"), "{said}");
+        assert!(said.starts_with("INVALID: 1 of 6 runs are not valid; run 3 is INVALID"), "{said}");
         // A `millrace` that says nothing of it has not judged it.
         let mut report = run(3.0, "valid").1;
         report.as_object_mut().unwrap().remove("validity");

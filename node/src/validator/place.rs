@@ -1,7 +1,7 @@
 //! Notices when the data directory of a running validator is deleted, renamed or replaced.
 //!
-//! The files stay open then, and writing goes on without an error, but nobody will ever find what is written. So nothing
-//! is durable any more, and the validator must not go on.
+//! The files stay open then, and writing goes on without an error, but nobody will ever find what is written. So
+//! nothing is durable any more, and the validator must not go on.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -36,8 +36,8 @@ impl Place {
         Ok(Self([known("journal")?, known("consensus")?]))
     }
 
-    /// A directory whose name leads elsewhere now, or nowhere. Where the system answers with another error, it is taken to
-    /// be there still: the next write shows whether the disk is well.
+    /// A directory whose name leads elsewhere now, or nowhere. Where the system answers with another error, it is taken
+    /// to be there still: the next write shows whether the disk is well.
     fn gone(&self) -> Option<&Path> {
         let is_gone = |known: &&Known| match identity(&known.directory) {
             Ok(now) => now != (known.device, known.inode),
