@@ -81,7 +81,7 @@ fn of_many_changes_at_once_none_is_lost() {
     assert_eq!(TokenFile::load(&path).unwrap().tokens.len(), names.len());
     at_once(|file, path, name| file.revoke(path, name));
     assert_eq!(TokenFile::load(&path).unwrap().tokens, []);
-    // Whoever holds the lock, such as `millrace token`, is waited for.
+    // One who holds the lock, such as `millrace token`, is waited for.
     let held = fs::File::open(beside(&path, "lock")).unwrap();
     held.lock().unwrap();
     let waiting = std::thread::spawn({

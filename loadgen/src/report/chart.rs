@@ -16,9 +16,11 @@ use plotters::prelude::*;
 use std::error::Error;
 use std::ops::Range;
 
+/// A class of the style sheet, the size in pixels, and how many labels the axes have.
+type Size = (&'static str, (u32, u32), (usize, usize));
+
 /// Width and height; and about how many steps the axes have.
-const SIZES: [(&str, (u32, u32), (usize, usize)); 2] =
-    [("wide", (820, 300), (8, 5)), ("narrow", (390, 250), (4, 4))];
+const SIZES: [Size; 2] = [("wide", (820, 300), (8, 5)), ("narrow", (390, 250), (4, 4))];
 /// The class of words and axes, and of the grid. Those from 2 on are data.
 const INK: usize = 0;
 const GRID: usize = 1;

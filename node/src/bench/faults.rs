@@ -7,7 +7,6 @@
 //! The observer is called on the thread that starts the validators, as their processes need it.
 
 use std::str::FromStr;
-use std::time::Instant;
 
 use loadgen::LoadError;
 use loadgen::progress::{Live, Observer, Phase};
@@ -15,6 +14,7 @@ use loadgen::report::FaultFigures;
 use loadgen::session::SecondRow;
 
 use super::testbed::Testbed;
+use crate::validator::clock::Clock;
 
 /// What is done to a validator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +153,7 @@ pub(super) struct Faulty<'a, O> {
     faults: std::vec::IntoIter<Fault>,
     next: Option<Fault>,
     /// When the window opened.
-    opened: Option<Instant>,
+    opened: Option<Clock>,
     /// What could not be done.
     failed: Option<anyhow::Error>,
 }
@@ -174,8 +174,8 @@ impl<'a, O: Observer> Faulty<'a, O> {
     }
 
     fn do_what_is_due(&mut self) {
-        let Some(opened) = self.opened else { return };
-        let is_due = |fault: &mut Fault| opened.elapsed().as_secs() >= fault.second;
+        let Some(opened) = &self.opened else { return };
+        let is_due = |fault: &mut Fault| opened.now().as_secs() >= fault.second;
         while let Some(Fault { action, validator, .. }) = self.next.take_if(is_due) {
             self.next = self.faults.next();
             let done = match action {
@@ -204,7 +204,7 @@ impl<'a, O: Observer> Faulty<'a, O> {
 impl<O: Observer> Observer for Faulty<'_, O> {
     fn phase(&mut self, phase: &Phase) {
         if matches!(phase, Phase::Measuring { .. }) {
-            self.opened = Some(Instant::now());
+            self.opened = Some(Clock::start());
         }
         self.observer.phase(phase);
     }

@@ -7,8 +7,6 @@
 //!
 //! Invariant: no run is left out and none is added. A run that fails ends the comparison without an answer.
 
-use std::time::Instant;
-
 use std::fmt;
 
 use anyhow::{Context as _, Result, bail};
@@ -20,6 +18,7 @@ use serde::Serialize;
 
 use crate::bench::{Interrupt, random_seed};
 use crate::cli::{CompareArgs, Figure, Output};
+use crate::validator::clock::Clock;
 
 use super::figures::Run;
 use super::program::{Place, Program};
@@ -44,7 +43,7 @@ pub fn compare(args: &CompareArgs) -> Result<bool> {
         args.figure.title(),
         args.effect
     );
-    let (begin, mut runs) = (Instant::now(), Runs::new(order.clone()));
+    let (clock, mut runs) = (Clock::start(), Runs::new(order.clone()));
     for (number, side) in (1..).zip(&order) {
         let program = if *side == Side::A { &a } else { &b };
         let place = Place::of(args.data.as_deref(), number);
@@ -66,7 +65,7 @@ pub fn compare(args: &CompareArgs) -> Result<bool> {
                 return Ok(false);
             }
         };
-        let left = begin.elapsed().mul_f64((order.len() - number) as f64 / number as f64);
+        let left = clock.now().mul_f64((order.len() - number) as f64 / number as f64);
         println!(
             "{number:>4} of {} {}  {run}  about {} left",
             order.len(),

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::bench::{self, Interrupt};
 use crate::cli::{Cli, Command};
+use crate::validator::clock::Clock;
 
 /// How often it is looked whether a run has ended.
 const POLL: Duration = Duration::from_millis(50);
@@ -45,7 +46,7 @@ impl Program {
             return Err(wrong(format!("{}: there is no such executable", executable.display())));
         }
         let options: Vec<String> = common.iter().chain(options).cloned().collect();
-        if !words.first().is_some_and(|first| !first.starts_with('-')) {
+        if words.first().is_none_or(|first| first.starts_with('-')) {
             check(&options)?;
         }
         for option in &options {
@@ -131,8 +132,8 @@ impl Running {
         let of = Pid::from_child(&self.0);
         // One that has ended needs nothing more.
         let _ended = kill_process(of, rustix::process::Signal::TERM);
-        let begun = Instant::now();
-        while begun.elapsed() < FAREWELL && matches!(self.0.try_wait(), Ok(None)) {
+        let clock = Clock::start();
+        while clock.now() < FAREWELL && matches!(self.0.try_wait(), Ok(None)) {
             std::thread::sleep(POLL);
         }
     }
