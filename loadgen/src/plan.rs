@@ -259,7 +259,7 @@ impl LoadPlan {
 
     /// Whether the window is anything but a constant rate at equal distances.
     pub(crate) fn is_shaped(&self) -> bool {
-        self.shape != Shape::Constant || self.arrivals != Arrivals::Even
+        self.shape.is_shaped(self.arrivals)
     }
 
     /// Refuses a plan that contradicts itself, before anything is started and anybody is asked. Who gets the load may
@@ -289,10 +289,7 @@ impl LoadPlan {
         {
             return wrong("the rate must be a positive number of transactions a second, or max");
         }
-        if self.rate == Rate::Max && self.is_shaped() {
-            return wrong("a shape and drawn arrivals take a rate that is configured: give --rate");
-        }
-        self.shape.check(self.seconds)?;
+        self.shape.check_load(self.arrivals, self.rate, self.seconds)?;
         if self.tick.is_zero() || self.timeout.is_zero() || self.delay_target.is_zero() {
             return wrong("tick, time-out and delay target must be longer than nothing");
         }

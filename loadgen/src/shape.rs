@@ -12,7 +12,7 @@
 //!
 //! Invariant: instants never decrease, and all lie in the window.
 
-use crate::plan::LoadError;
+use crate::plan::{LoadError, Rate};
 use crate::workload::Dice;
 use std::fmt;
 
@@ -87,6 +87,23 @@ impl Shape {
             return wrong("the parts of a shape are numbers from 0 to 1e9, and not all of them are 0");
         }
         Ok(())
+    }
+
+    /// The same for a load with these arrivals at a rate.
+    ///
+    /// # Errors
+    /// [`LoadError::Plan`].
+    pub fn check_load(&self, arrivals: Arrivals, rate: Rate, seconds: u64) -> Result<(), LoadError> {
+        if rate == Rate::Max && self.is_shaped(arrivals) {
+            let words = "a shape and drawn arrivals take a rate that is configured: give --rate";
+            return Err(LoadError::Plan(words.into()));
+        }
+        self.check(seconds)
+    }
+
+    /// Whether that is anything but a constant rate at equal distances.
+    pub(crate) fn is_shaped(&self, arrivals: Arrivals) -> bool {
+        *self != Shape::Constant || arrivals != Arrivals::Even
     }
 
     /// The weights of equal parts of the window.

@@ -7,13 +7,13 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use loadgen::ceiling::Ceiling;
 use loadgen::outcome::LoadOutcome;
-use loadgen::progress::{Live, Observer, Phase, Terminal};
 use loadgen::validity::{CEILING_SHARE_MAX, Disk, Facts, Validity};
 use loadgen::{LoadError, LoadPlan, Rate};
 
 use super::durability;
 use super::figures::Usage;
 use super::interrupt::Interrupt;
+use super::watch::Watched;
 use crate::cli::grouped;
 use crate::machine;
 use crate::sink::SinkProcess;
@@ -104,17 +104,13 @@ fn ceiling(plan: &LoadPlan, seconds: u64, interrupt: &Interrupt) -> anyhow::Resu
         fits(rate, seconds + plan.warm_up.as_secs(), plan.bytes_beyond(), memory.available)?;
     }
     eprintln!("what the load generator can do alone, against a null sink:");
-    let mut watch = CeilingWatch {
-        terminal: Terminal::new(),
-        interrupt: interrupt.clone(),
-        pid: sink.pid(),
-        used_us: Vec::new(),
-    };
-    let outcome = loadgen::run(&plan, &mut watch)?;
+    let mut used_us = Vec::new();
+    let look = || used_us.push(Usage::of(sink.pid()).ok().map(|usage| usage.cpu_us));
+    let outcome = loadgen::run(&plan, &mut Watched::new(interrupt.clone(), look))?;
     if let Some(why) = &outcome.ended_early {
         bail!("it ended early: {why}");
     }
-    let sink_cpu = match watch.used_us[..] {
+    let sink_cpu = match used_us[..] {
         [Some(open), Some(close)] => Some(Duration::from_micros(close.saturating_sub(open))),
         _ => None,
     };
@@ -122,39 +118,6 @@ fn ceiling(plan: &LoadPlan, seconds: u64, interrupt: &Interrupt) -> anyhow::Resu
     let more = if ceiling.at_least { " or more" } else { "" };
     eprintln!("the generator's ceiling: {} a second{more}", grouped(ceiling.tps as u64));
     Ok(ceiling)
-}
-
-/// The terminal of a run against a sink, and what the sink has used when the window opens and closes.
-struct CeilingWatch {
-    terminal: Terminal,
-    interrupt: Interrupt,
-    pid: u32,
-    used_us: Vec<Option<u64>>,
-}
-
-impl Observer for CeilingWatch {
-    fn phase(&mut self, phase: &Phase) {
-        if matches!(phase, Phase::Measuring { .. } | Phase::Draining) {
-            self.used_us.push(Usage::of(self.pid).ok().map(|usage| usage.cpu_us));
-        }
-        self.terminal.phase(phase);
-    }
-
-    fn signed(&mut self, done: u64, total: u64) {
-        self.terminal.signed(done, total);
-    }
-
-    fn live(&mut self, live: &Live) {
-        self.terminal.live(live);
-    }
-
-    fn news(&mut self, news: &str) {
-        self.terminal.news(news);
-    }
-
-    fn is_cancelled(&mut self) -> bool {
-        self.interrupt.signal().is_some()
-    }
 }
 
 #[cfg(test)]

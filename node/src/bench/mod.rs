@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use loadgen::outcome::{LoadOutcome, LostConnection};
-use loadgen::progress::{Live, Observer, Phase, Terminal};
 use loadgen::report::{BenchConfig, BenchReport, BytesPerTx, Machine, Stages, Style, ValidatorFigures};
 use loadgen::validity::Validity;
 use loadgen::{ChainLoad, Endpoint, LoadError, LoadPlan, Start, bytes_beyond};
@@ -50,7 +49,7 @@ use manifest::{build, manifest};
 pub use signed::{ReportError, verify_report};
 use targets::LoadTarget;
 pub(crate) use testbed::Testbed;
-use watch::{Sampler, Watcher, Window};
+use watch::{Sampler, Watched, Watcher, Window};
 
 /// How long the validators may take to agree on a height after the load.
 const SETTLE_POLLS: usize = 600;
@@ -103,10 +102,12 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     }
     testbed.start()?;
     let sampler = Sampler::connect(&testbed.network, testbed.pids())?;
-    let mut watcher = Watcher::start(sampler, testbed.interrupt.clone())?;
-    let mut faulty = Faulty::new(&mut watcher, &mut testbed, &args.fault);
+    let watcher = Watcher::start(sampler)?;
+    let mut watched = Watched::new(testbed.interrupt.clone(), || watcher.sample());
+    let mut faulty = Faulty::new(&mut watched, &mut testbed, &args.fault);
     let outcome = loadgen::run(&plan, &mut faulty);
     faulty.finish()?;
+    drop(watched);
     if testbed.interrupt.signal().is_some() {
         let judge = |outcome: &LoadOutcome| conditions.judge(outcome, &plan);
         return interrupted(&mut testbed, outcome, args, judge);
@@ -190,13 +191,7 @@ fn backends<'a>(of: impl Iterator<Item = &'a str>) -> String {
 
 /// Refuses what does not go together or takes more chains, before anything is made.
 pub(crate) fn check(args: &BenchArgs) -> Result<(), LoadError> {
-    args.shape.check(args.seconds)?;
-    let is_shaped =
-        args.shape != loadgen::Shape::Constant || args.arrivals.of_load() != loadgen::Arrivals::Even;
-    if is_shaped && args.rate == Rate::Max {
-        let words = "a shape and drawn arrivals take a rate that is configured: give --rate";
-        return Err(LoadError::Plan(words.to_owned()));
-    }
+    args.shape.check_load(args.arrivals.of_load(), args.rate.of_load(), args.seconds)?;
     faults::check(&args.fault, args.validators.into(), args.seconds)?;
     if let Rate::Fixed(rate) = args.rate {
         check_room(args, rate, args.seconds)?;
@@ -321,7 +316,7 @@ impl Offered<'_> {
         if interrupt.signal().is_some() {
             bail!("stopped by a signal");
         }
-        let mut watcher = Watched { terminal: Terminal::new(), interrupt: interrupt.clone() };
+        let mut watcher = Watched::new(interrupt.clone(), || {});
         let outcome = loadgen::run(plan, &mut watcher)?;
         let config = BenchConfig {
             validators: self.lanes.len() as u64,
@@ -387,34 +382,6 @@ pub(crate) fn random_seed() -> Result<u64> {
     Ok(u64::from_le_bytes(seed))
 }
 
-/// The terminal of a load that a signal ends.
-struct Watched {
-    terminal: Terminal,
-    interrupt: Interrupt,
-}
-
-impl Observer for Watched {
-    fn phase(&mut self, phase: &Phase) {
-        self.terminal.phase(phase);
-    }
-
-    fn signed(&mut self, done: u64, total: u64) {
-        self.terminal.signed(done, total);
-    }
-
-    fn live(&mut self, live: &Live) {
-        self.terminal.live(live);
-    }
-
-    fn news(&mut self, news: &str) {
-        self.terminal.news(news);
-    }
-
-    fn is_cancelled(&mut self) -> bool {
-        self.interrupt.signal().is_some()
-    }
-}
-
 /// Whether the run came to its end, every validator was there at it, every transaction was answered, and nobody else
 /// used the same accounts.
 fn is_whole(outcome: &LoadOutcome) -> bool {
@@ -446,10 +413,7 @@ fn plan(
         start,
         seconds,
         warm_up: Duration::from_secs(warm_up),
-        rate: match rate {
-            Rate::Max => loadgen::Rate::Max,
-            Rate::Fixed(rate) => loadgen::Rate::Fixed(rate),
-        },
+        rate: rate.of_load(),
         ..LoadPlan::new(*network.genesis.network(), endpoints(lanes), network.client_seed()?)
     })
 }

@@ -82,23 +82,27 @@ pub(super) struct Window {
     pub close: Samples,
 }
 
-/// Shows the run on the terminal, and has samples taken at the right moments.
+/// Has samples taken off the generator's thread.
 pub(super) struct Watcher {
-    terminal: Terminal,
-    interrupt: Interrupt,
     orders: Sender<()>,
     thread: JoinHandle<(Sampler, Vec<Samples>)>,
 }
 
 impl Watcher {
     /// Starts the sampling thread.
-    pub(super) fn start(sampler: Sampler, interrupt: Interrupt) -> Result<Self> {
+    pub(super) fn start(sampler: Sampler) -> Result<Self> {
         let (orders, waiting) = unbounded();
         let thread = std::thread::Builder::new()
             .name("sampler".into())
             .spawn(move || take(sampler, &waiting))
             .context("cannot start a thread")?;
-        Ok(Self { terminal: Terminal::new(), interrupt, orders, thread })
+        Ok(Self { orders, thread })
+    }
+
+    /// Has one taken now.
+    pub(super) fn sample(&self) {
+        // The thread ends only with this sender.
+        let _ = self.orders.send(());
     }
 
     /// Ends the sampling thread; the window, and the sampler for what comes after.
@@ -118,11 +122,23 @@ fn take(mut sampler: Sampler, orders: &Receiver<()>) -> (Sampler, Vec<Samples>) 
     (sampler, samples)
 }
 
-impl Observer for Watcher {
+/// The terminal of a load that a signal ends, with something that is done when the measured window opens and closes.
+pub(super) struct Watched<F> {
+    terminal: Terminal,
+    interrupt: Interrupt,
+    at_edges: F,
+}
+
+impl<F: FnMut()> Watched<F> {
+    pub(super) fn new(interrupt: Interrupt, at_edges: F) -> Self {
+        Self { terminal: Terminal::new(), interrupt, at_edges }
+    }
+}
+
+impl<F: FnMut()> Observer for Watched<F> {
     fn phase(&mut self, phase: &Phase) {
         if matches!(phase, Phase::Measuring { .. } | Phase::Draining) {
-            // The thread ends only with this sender.
-            let _ = self.orders.send(());
+            (self.at_edges)();
         }
         self.terminal.phase(phase);
     }

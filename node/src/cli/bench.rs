@@ -337,6 +337,16 @@ impl Workload {
     }
 }
 
+impl Rate {
+    /// The same for the generator.
+    pub(crate) fn of_load(self) -> loadgen::Rate {
+        match self {
+            Self::Max => loadgen::Rate::Max,
+            Self::Fixed(rate) => loadgen::Rate::Fixed(rate),
+        }
+    }
+}
+
 /// How transactions follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Arriving {

@@ -47,8 +47,7 @@ pub fn compare(args: &CompareArgs) -> Result<bool> {
     for (number, side) in (1..).zip(&order) {
         let program = if *side == Side::A { &a } else { &b };
         let place = Place::of(args.data.as_deref(), number);
-        let result = program.with(place.option()).run(&interrupt).and_then(|report| Run::of(&report));
-        place.clear(false);
+        let result = program.run_in(&place, false, &interrupt).and_then(|report| Run::of(&report));
         if interrupt.signal().is_some() {
             println!("stopped after {} of {} runs: there is no answer", runs.len(), order.len());
             if let Some(json) = json {

@@ -75,12 +75,22 @@ impl Program {
         with
     }
 
+    /// Runs it with its data in a place of its own, which is cleared afterwards unless it is to be kept.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(super) fn run_in(&self, place: &Place, keep: bool, interrupt: &Interrupt) -> Result<Value> {
+        let result = self.with(place.option()).run(interrupt);
+        place.clear(keep);
+        result
+    }
+
     /// Runs it to its end, or until a signal comes: then it is asked to stop, and cleans up by itself. What it measured
     /// is returned as it was written, for a `millrace` of another version may have other fields.
     ///
     /// # Errors
     /// It cannot be started, or fails: then its last lines are in the error.
-    pub(super) fn run(&self, interrupt: &Interrupt) -> Result<Value> {
+    fn run(&self, interrupt: &Interrupt) -> Result<Value> {
         let mut child = Running(
             process::Command::new(&self.executable)
                 .arg("bench")
@@ -157,12 +167,12 @@ impl Place {
     }
 
     /// The option that names it.
-    pub(super) fn option(&self) -> Option<String> {
+    fn option(&self) -> Option<String> {
         self.0.as_ref().map(|place| format!("--data={}", place.display()))
     }
 
     /// Removes it, unless it is to be kept.
-    pub(super) fn clear(&self, keep: bool) {
+    fn clear(&self, keep: bool) {
         if let Some(place) = self.0.as_ref().filter(|_| !keep)
             && let Err(error) = std::fs::remove_dir_all(place)
             && place.exists()

@@ -32,8 +32,7 @@ pub fn repeat(args: &BenchArgs) -> Result<bool> {
             .report
             .as_ref()
             .map(|of| format!("--report={}", of.join(format!("run-{number:02}")).display()));
-        let result = program.with(place.option().into_iter().chain(report)).run(&interrupt);
-        place.clear(args.keep);
+        let result = program.with(report).run_in(&place, args.keep, &interrupt);
         let result = result.and_then(|report| Ok((Run::of(&report)?, report)));
         let stopped = interrupt.signal().is_some();
         match result {

@@ -40,9 +40,8 @@ pub fn saturate_bench(args: &BenchArgs) -> Result<bool> {
         number += 1;
         let place = Place::of(args.data.as_deref(), number);
         let options = [format!("--rate={:.1}", wanted.rate), format!("--seconds={}", wanted.seconds)];
-        let report = program.with(options.into_iter().chain(place.option())).run(&interrupt);
-        place.clear(args.keep);
-        serde_json::from_value(report?).context("the result of a run cannot be read")
+        let report = program.with(options).run_in(&place, args.keep, &interrupt)?;
+        serde_json::from_value(report).context("the result of a run cannot be read")
     };
     saturate(args.rate, json, &interrupt, run)
 }
