@@ -397,8 +397,7 @@ mod tests {
 
     #[test]
     fn a_page_that_came_without_tls_is_not_one_of_a_gateway_that_speaks_it() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+        crate::testing::run(async {
             let files = || crate::TlsFiles { certificate: "tls.crt".into(), private_key: "tls.key".into() };
             for (tls, origin, is_known) in [
                 (None, "http://mill.example", true),
@@ -448,8 +447,7 @@ mod tests {
 
     #[test]
     fn with_tls_a_browser_is_told_to_keep_to_it() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+        crate::testing::run(async {
             let files = crate::TlsFiles { certificate: "tls.crt".into(), private_key: "tls.key".into() };
             for (tls, host, is_told) in [
                 (None, "mill.example", false),
@@ -473,8 +471,7 @@ mod tests {
     #[test]
     fn who_goes_away_has_its_room_until_its_work_is_done() {
         use tokio::sync::Notify;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+        crate::testing::run(async {
             let (guard, begun, end) = (guarded(None), Arc::new(Notify::new()), Arc::new(Notify::new()));
             let (of_begun, of_end) = (begun.clone(), end.clone());
             let slow = move || {
@@ -504,8 +501,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_answer_and_nothing_else_ends() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+        crate::testing::run(async {
             let guard = guarded(None);
             let host = ("host", "mill.example:7480");
             assert_eq!(answered(&guard, "/bad", &[host]).await, StatusCode::INTERNAL_SERVER_ERROR);

@@ -108,25 +108,22 @@ impl Listen for EventReceiver {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn block_on<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-    }
+    use crate::testing::run;
 
     #[test]
     fn what_is_not_read_is_refused_and_never_waited_for() {
         let (sender, mut receiver) = events();
         let sent = (0..).take_while(|tag| sender.send(Event::Accepted(vec![*tag])).is_ok()).count();
         assert_eq!(sent, EVENTS_MAX);
-        assert_eq!(block_on(receiver.next()), Ok(Event::Accepted(vec![0])));
+        assert_eq!(run(receiver.next()), Ok(Event::Accepted(vec![0])));
         sender.close("too slow");
-        assert_eq!(block_on(receiver.next()), Err(Gone("too slow".to_owned())));
+        assert_eq!(run(receiver.next()), Err(Gone("too slow".to_owned())));
     }
 
     #[test]
     fn a_node_that_is_gone_is_heard() {
         let (sender, mut receiver) = events();
         drop(sender);
-        assert!(block_on(receiver.next()).unwrap_err().0.contains("stopping"));
+        assert!(run(receiver.next()).unwrap_err().0.contains("stopping"));
     }
 }

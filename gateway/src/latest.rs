@@ -63,9 +63,7 @@ mod tests {
 
     #[test]
     fn many_who_come_together_make_it_once_and_later_ones_make_it_again() {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(async {
+        crate::testing::run_paused(async {
             let (latest, made) = (Latest::default(), AtomicU32::new(0));
             let begun = Instant::now();
             let get = |since| {
@@ -87,9 +85,7 @@ mod tests {
 
     #[test]
     fn what_is_made_from_a_moment_is_of_that_moment_however_late_it_is_made() {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(async {
+        crate::testing::run_paused(async {
             let (latest, first) = (Latest::default(), Instant::now());
             sleep(Duration::from_secs(1)).await;
             let second = Instant::now();

@@ -28,6 +28,8 @@ mod serve;
 mod watched;
 mod latest;
 mod ready;
+#[cfg(test)]
+mod testing;
 mod guard;
 mod rest;
 mod rpc;

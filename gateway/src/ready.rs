@@ -51,9 +51,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_given_for_a_second_without_asking_the_node() {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(async {
+        crate::testing::run_paused(async {
             let gateway = alone(Doors::default());
             assert_eq!(gateway.ready.since(Instant::now(), async { None }).await, None);
             // Nobody can reach this node, so who asked it would be told otherwise.

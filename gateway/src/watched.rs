@@ -112,16 +112,11 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
     use super::*;
-
-    fn run(test: impl Future<Output = ()>) {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(test);
-    }
+    use crate::testing::run_paused;
 
     #[test]
     fn who_says_nothing_is_ended_and_who_says_little_is_not() {
-        run(async {
+        run_paused(async {
             let (mut other, mine) = duplex(64);
             let ended = Counter::default();
             let mut mine = Watched::new(mine, ended.clone());
@@ -137,7 +132,7 @@ mod tests {
 
     #[test]
     fn who_never_reads_is_ended() {
-        run(async {
+        run_paused(async {
             let (_other, mine) = duplex(64);
             let ended = Counter::default();
             let mut mine = Watched::new(mine, ended.clone());

@@ -398,6 +398,13 @@ mod tests {
         assert_ne!(one, other);
     }
 
+    /// An address that is listened at.
+    async fn hook() -> (TcpListener, Webhook) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let hook = format!("http://{}/hook", listener.local_addr().unwrap()).parse().unwrap();
+        (listener, hook)
+    }
+
     /// Answers one event, and says what was posted.
     async fn answer(listener: &TcpListener, status: &str) -> String {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -412,10 +419,8 @@ mod tests {
 
     #[test]
     fn what_is_refused_is_posted_again_for_a_while() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let hook: Webhook = format!("http://{}/hook", listener.local_addr().unwrap()).parse().unwrap();
+        crate::testing::run(async {
+            let (listener, hook) = hook().await;
             let (sender, queue) = mpsc::unbounded_channel();
             let given_up = Counter::default();
             tokio::spawn(deliver(hook, queue, (None, given_up.clone()), REFUSED_MAX));
@@ -430,10 +435,8 @@ mod tests {
 
     #[test]
     fn how_many_were_dropped_is_said_until_an_event_that_says_it_is_taken() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let hook: Webhook = format!("http://{}/hook", listener.local_addr().unwrap()).parse().unwrap();
+        crate::testing::run(async {
+            let (listener, hook) = hook().await;
             let (sender, queue) = mpsc::unbounded_channel();
             (0..QUEUE_MAX + 3).for_each(|number| sender.send(json!({ "number": number })).unwrap());
             tokio::spawn(deliver(hook, queue, (None, Counter::default()), Duration::ZERO));
@@ -447,10 +450,8 @@ mod tests {
     /// An address that fails first gets every event, in order, and each at least once.
     #[test]
     fn what_is_not_taken_is_posted_again() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let hook: Webhook = format!("http://{}/hook", listener.local_addr().unwrap()).parse().unwrap();
+        crate::testing::run(async {
+            let (listener, hook) = hook().await;
             let (sender, queue) = mpsc::unbounded_channel();
             let given_up = Counter::default();
             tokio::spawn(deliver(hook, queue, (None, given_up.clone()), Duration::ZERO));
@@ -492,8 +493,7 @@ mod tests {
         let mut roots = RootCertStore::empty();
         roots.add(certificate).unwrap();
         let (trusting, other) = (connector(roots), connector(RootCertStore::empty()));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+        crate::testing::run(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let port = listener.local_addr().unwrap().port();
             tokio::spawn(async move {

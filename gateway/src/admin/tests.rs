@@ -263,8 +263,7 @@ fn no_body() -> Body {
 fn who_may_not_administer_is_refused_before_the_body_and_leaves_one_short_line() {
     let rig = Rig::new();
     let doors = rig.doors("127.0.0.1:0");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    crate::testing::run(async {
         let admin = Admin::open(&doors, rig.steward.clone(), Meters::new()).unwrap();
         let body = json!({ "level": "x".repeat(3_000) }).to_string();
         for number in 0..50 {
@@ -286,8 +285,7 @@ fn who_may_not_administer_is_refused_before_the_body_and_leaves_one_short_line()
 fn work_keeps_its_room_when_its_caller_is_gone() {
     let rig = Rig::new();
     let doors = rig.doors("127.0.0.1:0");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    crate::testing::run(async {
         let admin = Admin::open(&doors, rig.steward.clone(), Meters::new()).unwrap();
         // Nobody does the work until this is let go of.
         let held = rig.steward.0.lock().unwrap();

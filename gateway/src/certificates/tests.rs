@@ -159,8 +159,8 @@ fn who_holds_a_certificate_may_do_what_the_file_says_of_its_key() {
     let (settings, host) = settings(doors);
     let running = start(settings, host, share()).unwrap();
     let to = running.addresses[0];
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let get = |shows: Option<&Made>| runtime.block_on(asked(to, &ours, shows, ("GET /console/genesis", "")));
+    let get =
+        |shows: Option<&Made>| crate::testing::run(asked(to, &ours, shows, ("GET /console/genesis", "")));
     // This gateway has no genesis, and says so to those who may read.
     assert_eq!(get(Some(&till)).0, 404);
     for (shows, status, words) in [
@@ -263,7 +263,6 @@ fn administration_from_elsewhere_takes_a_certificate_as_well() {
     doors.clients = Some(ClientFiles { authority: place("ca.crt"), clients: place("clients.toml") });
     let running = rig.start(doors.clone()).unwrap();
     let to = SocketAddr::from(([127, 0, 0, 1], running.admin[0].port()));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let token = format!("GET /v1/silences HTTP/1.1\r\nAuthorization: Bearer {}\r\nX-Rest:", rig.admin);
     for (shows, request, status, words) in [
         (None, "GET /v1/silences", 401, "no client certificate was shown"),
@@ -272,7 +271,7 @@ fn administration_from_elsewhere_takes_a_certificate_as_well() {
         (Some(&till), token.as_str(), 200, "silences"),
         (Some(&ops), "GET /v1/silences", 200, "silences"),
     ] {
-        let (found, body) = runtime.block_on(asked(to, &ours, shows, (request, "")));
+        let (found, body) = crate::testing::run(asked(to, &ours, shows, (request, "")));
         assert!(found == status && body.contains(words), "{request}: {found}: {body}");
     }
     assert_eq!(rig.steward.heard(), [Recorded::Silences, Recorded::Silences]);
@@ -289,6 +288,6 @@ fn administration_from_elsewhere_takes_a_certificate_as_well() {
     let running = rig.start(doors).unwrap();
     let to = SocketAddr::from(([127, 0, 0, 1], running.admin[0].port()));
     let wrong = "GET /v1/silences HTTP/1.1\r\nAuthorization: Bearer mr_00\r\nX-Rest:";
-    assert_eq!(runtime.block_on(asked(to, &ours, Some(&ops), (wrong, ""))).0, 401);
+    assert_eq!(crate::testing::run(asked(to, &ours, Some(&ops), (wrong, ""))).0, 401);
     assert_eq!(rig.reads().last().unwrap()["who"], "certificate ops");
 }

@@ -75,16 +75,11 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-
-    fn run(test: impl Future<Output = ()>) {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(test);
-    }
+    use crate::testing::run_paused;
 
     #[test]
     fn however_many_look_a_page_is_made_once_a_moment() {
-        run(async {
+        run_paused(async {
             let (kept, made) = (Kept::default(), AtomicU32::new(0));
             let make = || async {
                 made.fetch_add(1, SeqCst);
@@ -108,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_told_to_all_who_wait_and_not_asked_for_again() {
-        run(async {
+        run_paused(async {
             let (kept, made) = (Kept::default(), AtomicU32::new(0));
             let (kept, moment) = (&kept, Instant::now());
             let make = || async {
@@ -124,7 +119,7 @@ mod tests {
 
     #[test]
     fn one_who_asks_for_many_pages_leaves_room_for_those_that_all_look_at() {
-        run(async {
+        run_paused(async {
             let (kept, moment) = (Kept::default(), Instant::now());
             let make = || async { Ok(Page::live("/", "A", html! { "a" })) };
             for account in 0..2 * QUERIES_MAX {

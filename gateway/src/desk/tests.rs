@@ -52,9 +52,7 @@ impl Host for Scripted {
 }
 
 fn run_test<F: Future<Output = ()>>(test: impl FnOnce(Desk, Arc<Scripted>) -> F) {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(async {
+    crate::testing::run_paused(async {
         let node = Arc::new(Scripted::default());
         let host: Arc<dyn Host> = node.clone();
         let desk = Desk::open(&host);

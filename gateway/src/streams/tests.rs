@@ -21,9 +21,7 @@ fn a_stream_ends_with_the_token_that_opened_it() {
     let file = directory.path().join("tokens.toml");
     let token =
         TokenFile::change(&file, |tokens| tokens.add(&file, "till", &[Scope::Read], 1 << 40)).unwrap();
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(async {
+    crate::testing::run_paused(async {
         let doors = Doors {
             listen: vec!["127.0.0.1:7480".parse().unwrap()],
             tokens: Some(file.clone()),
@@ -49,8 +47,7 @@ fn a_stream_ends_with_the_token_that_opened_it() {
 
 #[test]
 fn a_caller_has_only_so_many_streams_and_takes_nobody_elses() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    crate::testing::run(async {
         let gateway = Arc::new(alone(Doors { streams_of_caller: 3, ..Doors::default() }));
         let mut open: Vec<_> = (0..3).map(|_| Open::of(&gateway, Caller(7)).unwrap()).collect();
         let refused = Open::of(&gateway, Caller(7)).err().expect("a fourth one is refused");

@@ -1,6 +1,6 @@
 //! The section `[gateway]`: HTTP in the validator's own process. Without it there is none.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gateway::{
     AdminDoors, ClientFiles, Doors, DoorsError, STREAMS_OF_CALLER, Scope, Scopes, TlsFiles, Webhook,
@@ -102,6 +102,24 @@ fn admin(gateway: &mut Section, tokens: Option<&PathBuf>) -> Result<Option<Admin
     Ok(Some(doors))
 }
 
+/// Two files that go together. The second one may be left out: then it is where `default` says, beside the first one.
+fn beside(
+    section: &Section,
+    (second_field, help): (&str, &'static str),
+    first: Option<PathBuf>,
+    second: Option<PathBuf>,
+    default: impl FnOnce(&Path) -> PathBuf,
+) -> Result<Option<(PathBuf, PathBuf)>, ConfigError> {
+    match (first, second) {
+        (None, None) => Ok(None),
+        (Some(first), second) => {
+            let second = second.unwrap_or_else(|| default(&first));
+            Ok(Some((first, second)))
+        }
+        (None, Some(second)) => Err(section.invalid(second_field, &second.display(), help)),
+    }
+}
+
 /// The certificate of a listener, and who vouches for those of its callers.
 fn certificates(section: &mut Section) -> Result<(Option<TlsFiles>, Option<ClientFiles>), ConfigError> {
     let certificate = section.optional_path("certificate", "the path of a TLS certificate in PEM")?;
@@ -112,28 +130,19 @@ fn certificates(section: &mut Section) -> Result<(Option<TlsFiles>, Option<Clien
     )?;
     let clients =
         section.optional_path("clients", "the path of the file with what each client certificate may do")?;
-    let tls = match (certificate, private_key) {
-        (None, None) => None,
-        (Some(certificate), private_key) => {
-            // What is not said is the file beside it.
-            let private_key = private_key.unwrap_or_else(|| certificate.with_extension("key"));
-            Some(TlsFiles { certificate, private_key })
-        }
-        (None, Some(private_key)) => {
-            let help = "the path of a TLS certificate beside its key";
-            return Err(section.invalid("private_key", &private_key.display(), help));
-        }
-    };
-    let clients = match (authority, clients) {
-        (None, None) => None,
-        (Some(authority), clients) => {
-            let clients = clients.unwrap_or_else(|| authority.with_file_name("clients.toml"));
-            Some(ClientFiles { authority, clients })
-        }
-        (None, Some(clients)) => {
-            let help = "the path of it beside client_authority";
-            return Err(section.invalid("clients", &clients.display(), help));
-        }
-    };
+    // What is not said is the file beside the other one.
+    let tls = beside(
+        section,
+        ("private_key", "the path of a TLS certificate beside its key"),
+        certificate,
+        private_key,
+        |of| of.with_extension("key"),
+    )?;
+    let clients =
+        beside(section, ("clients", "the path of it beside client_authority"), authority, clients, |of| {
+            of.with_file_name("clients.toml")
+        })?;
+    let tls = tls.map(|(certificate, private_key)| TlsFiles { certificate, private_key });
+    let clients = clients.map(|(authority, clients)| ClientFiles { authority, clients });
     Ok((tls, clients))
 }

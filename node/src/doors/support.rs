@@ -9,6 +9,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -56,7 +57,9 @@ pub struct HoldsSecret(pub PathBuf);
 pub fn support(args: &SupportArgs) -> Result<bool> {
     let network = Network::load(&args.network)?;
     let text = gathered(&network);
-    check(&network.directory, &text)?;
+    let audited: Vec<PathBuf> =
+        network.members.iter().filter_map(|member| audit_log(&member.config_file())).collect();
+    check(&network.directory, &text, &audited)?;
     write_new(&args.output, text.as_bytes())?;
     println!("{}: {} bytes; look at it before you send it", args.output.display(), text.len());
     Ok(true)
@@ -186,17 +189,42 @@ fn walk(directory: &Path, each: &mut impl FnMut(&Path, &fs::Metadata)) {
     }
 }
 
-/// Makes sure that a text has nothing of any file below a directory that only its owner may read.
+/// The audit log that a configuration names, where it really is.
+fn audit_log(config: &Path) -> Option<PathBuf> {
+    let table = fs::read_to_string(config).ok()?.parse::<toml::Table>().ok()?;
+    let audit = Path::new(table.get("gateway")?.get("admin")?.get("audit")?.as_str()?);
+    really(&config.parent()?.join(audit))
+}
+
+/// A file under the name that its directory really has.
+fn really(file: &Path) -> Option<PathBuf> {
+    Some(file.parent()?.canonicalize().ok()?.join(file.file_name()?))
+}
+
+/// Whether a file is one of these audit logs, or lies beside it under its name and more: what was rotated, and the
+/// reads.
+fn is_audit(file: &Path, audited: &[PathBuf]) -> bool {
+    let Some(file) = really(file) else { return false };
+    audited.iter().any(|log| {
+        let rest = file.as_os_str().as_bytes().strip_prefix(log.as_os_str().as_bytes());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"."))
+    })
+}
+
+/// Makes sure that a text has nothing of any file below a directory that only its owner may read. What administrators
+/// did is nobody else's business and no secret: the words of their audit logs are in the log of the validator, too.
 ///
 /// # Errors
 /// [`HoldsSecret`].
-fn check(directory: &Path, text: &str) -> Result<(), HoldsSecret> {
+fn check(directory: &Path, text: &str, audited: &[PathBuf]) -> Result<(), HoldsSecret> {
     let mut holder = None;
     walk(directory, &mut |path, metadata| {
-        // What administrators did is nobody else's business, and no secret: its words are in the log, too.
-        let is_audit = path.file_name().is_some_and(|name| name.to_string_lossy().contains("audit.log"));
-        let is_secret = metadata.mode() & 0o077 == 0 && metadata.len() <= SECRET_BYTES_MAX && !is_audit;
-        if holder.is_none() && is_secret && holds(text, &fs::read(path).unwrap_or_default()) {
+        let is_secret = metadata.mode() & 0o077 == 0 && metadata.len() <= SECRET_BYTES_MAX;
+        if holder.is_none()
+            && is_secret
+            && holds(text, &fs::read(path).unwrap_or_default())
+            && !is_audit(path, audited)
+        {
             holder = Some(path.to_owned());
         }
     });

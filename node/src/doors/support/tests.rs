@@ -48,7 +48,7 @@ fn the_text_has_everything_but_the_secrets() {
             assert!(is_shared || !found, "{}: {:?}", file.display(), String::from_utf8_lossy(part));
         }
     }
-    assert_eq!(check(directory.path(), &text), Ok(()));
+    assert_eq!(check(directory.path(), &text, &[]), Ok(()));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_text_with_a_secret_is_not_written() {
             secret.lines().map(str::trim).find(|line| line.len() >= 16 && !line.starts_with('-')).unwrap();
         fs::write(member.log_file(), format!("somebody has logged {word}\n")).unwrap();
         let text = gathered(&network);
-        assert_eq!(check(directory.path(), &text), Err(HoldsSecret(file.clone())));
+        assert_eq!(check(directory.path(), &text, &[]), Err(HoldsSecret(file.clone())));
         let output = directory.path().join("support.txt");
         let args = SupportArgs { network: directory.path().to_owned(), output: output.clone() };
         let error = support(&args).unwrap_err();
@@ -72,5 +72,31 @@ fn a_text_with_a_secret_is_not_written() {
     let file = directory.path().join("raw.key");
     fs::write(&file, [0xab; 32]).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    assert_eq!(check(directory.path(), &"ab".repeat(32)), Err(HoldsSecret(file)));
+    assert_eq!(check(directory.path(), &"ab".repeat(32), &[]), Err(HoldsSecret(file)));
+}
+
+#[test]
+fn an_audit_log_that_the_configuration_names_is_no_secret_whatever_it_is_called() {
+    let directory = tempfile::tempdir().unwrap();
+    let network = init(directory.path(), &InitOptions { validators: 1, ..InitOptions::default() }).unwrap();
+    let member = &network.members[0];
+    let owned = |name: &str, text: &str| {
+        let file = member.directory.join(name);
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        file
+    };
+    let word = "administration_by_ops";
+    let config = fs::read_to_string(member.config_file()).unwrap();
+    fs::write(member.config_file(), format!("{config}\n[gateway.admin]\naudit = \"changes.jsonl\"\n"))
+        .unwrap();
+    let audited: Vec<_> = audit_log(&member.config_file()).into_iter().collect();
+    assert_eq!(audited.len(), 1);
+    for name in ["changes.jsonl", "changes.jsonl.1", "changes.jsonl.reads"] {
+        owned(name, word);
+    }
+    assert_eq!(check(directory.path(), word, &audited), Ok(()));
+    // A key with such a name is a key.
+    let key = owned("audit.log.pem", word);
+    assert_eq!(check(directory.path(), word, &audited), Err(HoldsSecret(key)));
 }
